@@ -1,0 +1,287 @@
+//! Connections, and the episodes that name an I/O model.
+//!
+//! An *episode* is one answer to "nothing is there": it begins when a thread comes to wait for a connection and ends
+//! with the first byte received on it. The way it ends names it.
+
+use crate::ready::Width;
+
+/// Number of sides, a power of two for the verifier.
+pub const SIDES: usize = 8;
+/// Number of endings, likewise.
+pub const ENDINGS: usize = 8;
+/// Episodes counted per connection, so that one hot connection cannot decide.
+pub const MAX_EPISODES: u32 = 1000;
+
+/// Which end of a connection the target holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[repr(u8)]
+pub enum Side {
+    /// Anything else.
+    Other = 0,
+    /// Accepted, or its local port is one of the target's listeners.
+    Server = 1,
+    /// The target connected it.
+    Client = 2,
+    /// Both ends are in the target.
+    Local = 3,
+    /// A datagram socket.
+    Datagram = 4,
+}
+
+impl Side {
+    /// All sides, in the order of their discriminants.
+    pub const ALL: [Side; 5] = [Side::Other, Side::Server, Side::Client, Side::Local, Side::Datagram];
+
+    /// Index into arrays of [`SIDES`].
+    #[inline(always)]
+    pub const fn index(self) -> usize {
+        self as usize & (SIDES - 1)
+    }
+
+    /// The side with this discriminant.
+    #[inline(always)]
+    pub const fn from_u8(value: u8) -> Side {
+        match value {
+            1 => Side::Server,
+            2 => Side::Client,
+            3 => Side::Local,
+            4 => Side::Datagram,
+            _ => Side::Other,
+        }
+    }
+}
+
+/// How an episode ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Ending {
+    /// The receive itself slept.
+    Slept = 0,
+    /// After a readiness wait over several peers.
+    ReadyWide = 1,
+    /// After a readiness wait over exactly one peer.
+    ReadyNarrow = 2,
+    /// After a readiness wait whose width is not known.
+    ReadyUnknown = 3,
+    /// After an empty ask that followed an empty ask.
+    Polled = 4,
+    /// There was no episode: the data was there.
+    Immediate = 7,
+}
+
+impl Ending {
+    /// Index into arrays of [`ENDINGS`].
+    #[inline(always)]
+    pub const fn index(self) -> usize {
+        self as usize & (ENDINGS - 1)
+    }
+}
+
+/// The last readiness event that covers a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Cover {
+    /// When the readiness call returned; 0 for none.
+    pub at: u64,
+    /// [`Width`] of that wait.
+    pub width: u8,
+    /// Non-zero if it came at the end of repeated empty readiness calls.
+    pub polled: u8,
+    /// Padding.
+    pub reserved: [u8; 6],
+}
+
+impl Cover {
+    /// No readiness event.
+    pub const NONE: Cover = Cover { at: 0, width: Width::Unknown as u8, polled: 0, reserved: [0; 6] };
+
+    /// The later of two events.
+    #[inline(always)]
+    pub fn later(self, other: Cover) -> Cover {
+        if other.at > self.at { other } else { self }
+    }
+}
+
+/// Facts about a connection, as bits of [`Conn::flags`].
+pub mod flag {
+    /// It was seen to be accepted.
+    pub const ACCEPTED: u8 = 1;
+    /// It was asked without waiting (`MSG_DONTWAIT` or `O_NONBLOCK`).
+    pub const ASKED_NONBLOCKING: u8 = 2;
+    /// It was asked by a call that may wait.
+    pub const ASKED_BLOCKING: u8 = 4;
+    /// It was seen in an epoll set.
+    pub const IN_EPOLL: u8 = 8;
+}
+
+/// A connection, or another socket that is received from.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Conn {
+    /// Last receive with data (or the time it was accepted or first seen).
+    pub last_data_at: u64,
+    /// Last empty ask.
+    pub last_empty_at: u64,
+    /// Last readiness event by poll or select.
+    pub ready: Cover,
+    /// Epoll instance it was last seen in.
+    pub ep: u64,
+    /// Sleeps for data on it.
+    pub waits: u64,
+    /// Their time.
+    pub wait_ns: u64,
+    /// Receives with data.
+    pub receives: u64,
+    /// Bytes received.
+    pub bytes: u64,
+    /// Episodes counted.
+    pub episodes: u32,
+    /// Process that received last.
+    pub tgid: u32,
+    /// Thread that received last.
+    pub tid: u32,
+    /// How often the receiving thread changed.
+    pub handovers: u32,
+    /// Remote address (IPv4 in the first four bytes).
+    pub remote: [u8; 16],
+    /// Local port, host order.
+    pub local_port: u16,
+    /// Remote port, host order.
+    pub remote_port: u16,
+    /// Address family.
+    pub family: u8,
+    /// `SOCK_*` type.
+    pub sock_type: u8,
+    /// [`Side`].
+    pub side: u8,
+    /// See [`flag`].
+    pub flags: u8,
+    /// Non-zero: the last empty ask followed another, with at most a nap between.
+    pub polled: u8,
+    /// Non-zero once a narrow episode was counted.
+    pub narrow: u8,
+    /// Padding.
+    pub reserved: [u8; 6],
+}
+
+impl Conn {
+    /// The side.
+    #[inline(always)]
+    pub fn side(&self) -> Side {
+        Side::from_u8(self.side)
+    }
+
+    /// Whether another episode of it may count.
+    #[inline(always)]
+    pub fn may_count(&self) -> bool {
+        self.episodes < MAX_EPISODES
+    }
+
+    /// A sleep for data of `nanos` (0 for none).
+    #[inline(always)]
+    pub fn note_wait(&mut self, nanos: u64) {
+        if nanos > 0 {
+            self.waits += 1;
+            self.wait_ns = self.wait_ns.wrapping_add(nanos);
+        }
+    }
+
+    /// How an episode ends that a receive with data ends now.
+    #[inline(always)]
+    pub fn ending(&self, slept: bool, cover: Cover) -> Ending {
+        if slept {
+            return Ending::Slept;
+        }
+        if cover.at > self.last_data_at {
+            let asked_since = self.polled != 0 && self.last_empty_at > cover.at;
+            if asked_since || cover.polled != 0 {
+                return Ending::Polled;
+            }
+            return match Width::from_u8(cover.width) {
+                Width::Many => Ending::ReadyWide,
+                Width::One | Width::Datagram => Ending::ReadyNarrow,
+                Width::None | Width::Listeners | Width::Unknown => Ending::ReadyUnknown,
+            };
+        }
+        if self.polled != 0 { Ending::Polled } else { Ending::Immediate }
+    }
+
+    /// An empty ask at `now`. It is polling if it follows an empty ask with no readiness event or sleeping readiness
+    /// wait of the same thread (`slept_end_at`) between; a nap does not count as one.
+    #[inline(always)]
+    pub fn empty_ask(&mut self, now: u64, cover: Cover, slept_end_at: u64) {
+        let asked_before = self.last_empty_at > self.last_data_at;
+        let waited_between = cover.at > self.last_empty_at || slept_end_at > self.last_empty_at;
+        self.polled = u8::from(asked_before && !waited_between);
+        self.last_empty_at = now;
+    }
+
+    /// A receive with data at `now`.
+    #[inline(always)]
+    pub fn received(&mut self, now: u64, bytes: u64, tid: u32) {
+        self.last_data_at = now;
+        self.polled = 0;
+        self.receives += 1;
+        self.bytes = self.bytes.wrapping_add(bytes);
+        if self.tid != tid {
+            if self.tid != 0 {
+                self.handovers += 1;
+            }
+            self.tid = tid;
+        }
+    }
+}
+
+/// An epoll instance.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Epoll {
+    /// The last wait on it that returned descriptors.
+    pub ready: Cover,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cover(at: u64, width: Width) -> Cover {
+        Cover { at, width: width as u8, ..Cover::NONE }
+    }
+
+    #[test]
+    fn data_after_a_readiness_event_is_after_ready_once() {
+        let mut conn = Conn::default();
+        let event = cover(10, Width::Many);
+        assert_eq!(conn.ending(false, event), Ending::ReadyWide);
+        conn.received(11, 1, 7);
+        assert_eq!(conn.ending(false, event), Ending::Immediate, "the event was used up");
+    }
+
+    #[test]
+    fn one_empty_ask_before_a_wait_is_no_polling() {
+        let mut conn = Conn::default();
+        conn.received(1, 1, 7);
+        conn.empty_ask(2, Cover::NONE, 0);
+        assert_eq!(conn.ending(false, cover(5, Width::Many)), Ending::ReadyWide);
+        assert_eq!(conn.ending(false, Cover::NONE), Ending::Immediate);
+    }
+
+    #[test]
+    fn two_empty_asks_in_a_row_are_polling_unless_a_wait_lies_between() {
+        let mut conn = Conn::default();
+        conn.empty_ask(2, Cover::NONE, 0);
+        conn.empty_ask(4, Cover::NONE, 0);
+        assert_eq!(conn.ending(false, Cover::NONE), Ending::Polled);
+        conn.empty_ask(6, Cover::NONE, 5);
+        assert_eq!(conn.ending(false, Cover::NONE), Ending::Immediate, "a readiness wait slept between");
+    }
+
+    #[test]
+    fn who_spins_and_then_sleeps_is_multiplexing() {
+        let mut conn = Conn::default();
+        conn.empty_ask(2, Cover::NONE, 0);
+        conn.empty_ask(3, Cover::NONE, 0);
+        assert_eq!(conn.ending(false, cover(9, Width::Many)), Ending::ReadyWide);
+    }
+}

@@ -1,0 +1,357 @@
+//! The time ledger as a state machine: every event of a thread books the time since the event before.
+//!
+//! Inner conservation holds by construction: [`book`] is the only function that adds to a ledger, it moves the
+//! thread's clock by exactly what it adds, and the clock starts at the window's start or at the thread's birth.
+
+use crate::account::Account;
+use crate::call::{CallState, flag as call_flag, is_restart};
+use crate::loss::{Loss, Sink};
+use crate::syscall::{CallClass, class_of};
+use crate::thread::{Mode, Sched, Thread, flag};
+
+/// A system call as its registers show it.
+#[derive(Clone, Copy, Debug)]
+pub struct Registers {
+    /// Number.
+    pub nr: u32,
+    /// First four arguments.
+    pub args: [u64; 4],
+}
+
+/// How a thread left the CPU.
+#[derive(Clone, Copy, Debug)]
+pub enum Off {
+    /// Still runnable.
+    Preempted,
+    /// Asleep, in this account.
+    Asleep(Account),
+}
+
+/// Books the time up to `until` to `account`.
+#[inline(always)]
+pub fn book(t: &mut Thread, account: Account, until: u64, sink: &mut impl Sink) -> u64 {
+    if until < t.clock {
+        sink.lose(Loss::ClockBackwards);
+        return 0;
+    }
+    let nanos = until - t.clock;
+    let i = crate::bounded::<{ Account::SLOTS }>(account as usize);
+    t.ledger[i] = t.ledger[i].wrapping_add(nanos);
+    t.clock = until;
+    nanos
+}
+
+/// Books a running thread's time up to `now`.
+#[inline(always)]
+fn settle(t: &mut Thread, now: u64, sink: &mut impl Sink) {
+    let account = t.account();
+    let nanos = book(t, account, now, sink);
+    match account {
+        Account::Copy => t.call.copy_ns += nanos,
+        Account::Kernel => t.call.kernel_ns += nanos,
+        _ => {}
+    }
+}
+
+/// The first event of a thread that was not born in the window: its clock starts with the window.
+#[inline(always)]
+fn open(t: &mut Thread, start: u64) {
+    t.clock = start;
+    t.on_at = start;
+    t.off_at = start;
+    t.sched = Sched::Running as u8;
+}
+
+/// Before an event of a thread's own: it must be running. Books up to `now`.
+#[inline(always)]
+fn running(t: &mut Thread, now: u64, sink: &mut impl Sink) {
+    if t.sched == Sched::Running as u8 {
+        settle(t, now, sink);
+        return;
+    }
+    sink.lose(Loss::MissedSwitches);
+    book(t, Account::Unknown, now, sink);
+    t.sched = Sched::Running as u8;
+    t.on_at = now;
+}
+
+/// A record for a thread born at `now`; it leaves the kernel by the exit of the call that made it.
+#[inline(always)]
+pub fn birth(t: &mut Thread, now: u64, kernel_io: bool) {
+    t.sched = Sched::Newborn as u8;
+    t.mode = Mode::Kernel as u8;
+    t.born_at = now;
+    t.clock = now;
+    t.off_at = now;
+    if kernel_io {
+        t.flags |= flag::KERNEL_IO;
+    } else {
+        t.call.begin(NR_CLONE, CallClass::Other, [0; 4], now);
+    }
+}
+
+/// The number that a newborn's first exit carries; any of the clone family will do.
+const NR_CLONE: u32 = 56;
+
+/// A system call is entered. Returns whether it is a new logical call (not a continued one).
+#[inline(always)]
+pub fn enter(t: &mut Thread, start: u64, now: u64, regs: Registers, sink: &mut impl Sink) -> bool {
+    if t.sched == Sched::Unseen as u8 {
+        open(t, start);
+    } else if t.call.state == CallState::Active as u8 {
+        sink.lose(Loss::EnterWithoutExit);
+    }
+    running(t, now, sink);
+    t.mode = Mode::Kernel as u8;
+    let class = class_of(regs.nr);
+    if t.call.continues(regs.nr, class, &regs.args) {
+        t.call.state = CallState::Active as u8;
+        t.call.flags |= call_flag::RESTARTED;
+        t.call.kernel_ns = 0;
+        return false;
+    }
+    if t.call.state == CallState::Pending as u8 {
+        if matches!(class, CallClass::SigReturn) {
+            return false; // the interrupted call may continue after it
+        }
+        crate::receive::interrupted(t);
+    }
+    t.call.begin(regs.nr, class, regs.args, now);
+    true
+}
+
+/// What the end of a system call means to the caller of [`exit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Nothing to account: it will continue, or it ended a signal handler.
+    Nothing,
+    /// A logical call of this class ended.
+    Call(CallClass),
+}
+
+/// A system call ends with `ret`; to be followed by [`leave`] once the caller has accounted the call.
+#[inline(always)]
+pub fn exit(t: &mut Thread, start: u64, now: u64, regs: Registers, ret: i64, sink: &mut impl Sink) -> Ended {
+    if t.sched == Sched::Unseen as u8 {
+        open(t, start);
+        t.mode = Mode::Kernel as u8;
+        in_flight_since(t, start, regs);
+    }
+    running(t, now, sink);
+    if t.call.state != CallState::Active as u8 {
+        if t.call.state == CallState::None as u8 {
+            sink.lose(Loss::ExitWithoutEnter);
+        }
+        return Ended::Nothing;
+    }
+    if is_restart(ret) {
+        t.call.state = CallState::Pending as u8;
+        return Ended::Nothing;
+    }
+    Ended::Call(t.call.active_class())
+}
+
+/// The thread is back in user mode.
+#[inline(always)]
+pub fn leave(t: &mut Thread) {
+    if t.call.state == CallState::Active as u8 {
+        t.call.state = CallState::None as u8;
+    }
+    t.mode = Mode::User as u8;
+}
+
+/// The call in flight began before the window.
+#[inline(always)]
+fn in_flight_since(t: &mut Thread, start: u64, regs: Registers) {
+    t.call.begin(regs.nr, class_of(regs.nr), regs.args, start);
+    t.call.flags |= call_flag::BEFORE_ATTACH;
+}
+
+/// The first byte of a receive is copied.
+#[inline(always)]
+pub fn first_byte(t: &mut Thread, start: u64, now: u64, regs: Registers, sink: &mut impl Sink) {
+    if t.sched == Sched::Unseen as u8 {
+        open(t, start);
+        t.mode = Mode::Kernel as u8;
+        in_flight_since(t, start, regs);
+    }
+    if t.mode == Mode::Copy as u8 || !t.call.active_class().may_receive() {
+        return;
+    }
+    running(t, now, sink);
+    t.mode = Mode::Copy as u8;
+    t.call.flags |= call_flag::COPIED;
+}
+
+/// The thread leaves the CPU. `seed` is the call that its saved registers show, used when nothing was seen before.
+#[inline(always)]
+pub fn switch_out(
+    t: &mut Thread,
+    start: u64,
+    now: u64,
+    off: Off,
+    seed: Option<Registers>,
+    sink: &mut impl Sink,
+) {
+    if t.sched == Sched::Unseen as u8 {
+        open(t, start);
+        if let Some(regs) = seed {
+            t.mode = Mode::Kernel as u8;
+            in_flight_since(t, start, regs);
+        }
+    }
+    running(t, now, sink);
+    t.off_at = now;
+    match off {
+        Off::Preempted => {
+            t.sched = Sched::Preempted as u8;
+            t.preemptions += 1;
+        }
+        Off::Asleep(account) => {
+            t.sched = Sched::Asleep as u8;
+            t.sleep = account as u8;
+            t.sleeps += 1;
+            fall_asleep(t, account);
+        }
+    }
+}
+
+/// What a sleep says about the call it happens in: it ends a copy, and names how the call waited.
+#[inline(always)]
+fn fall_asleep(t: &mut Thread, account: Account) {
+    t.call.kernel_ns = 0;
+    if t.mode == Mode::Copy as u8 {
+        t.mode = Mode::Kernel as u8;
+    }
+    if matches!(account, Account::WaitData | Account::WaitAccept | Account::WaitReady)
+        && !t.call.has(call_flag::COPIED)
+    {
+        t.call.flags |= call_flag::SLEPT;
+    }
+}
+
+/// What is known when a thread of which nothing was seen gets onto a CPU.
+#[derive(Clone, Copy, Debug)]
+pub struct Seed {
+    /// The call that its saved registers show.
+    pub call: Option<Registers>,
+    /// The account of its sleep, if it slept.
+    pub account: Account,
+}
+
+/// The thread gets onto a CPU. `seed` is asked for only when nothing was seen before.
+#[inline(always)]
+pub fn switch_in(t: &mut Thread, start: u64, now: u64, seed: Option<Seed>, sink: &mut impl Sink) {
+    match t.sched() {
+        Sched::Unseen => first_switch_in(t, start, now, seed, sink),
+        Sched::Asleep => wake(t, now, sink),
+        Sched::Preempted | Sched::Newborn => {
+            let account = t.account();
+            let nanos = book(t, account, now, sink);
+            sink.observe(account, nanos);
+        }
+        Sched::Running | Sched::Dead => {
+            sink.lose(Loss::MissedSwitches);
+            book(t, Account::Unknown, now, sink);
+        }
+    }
+    t.sched = Sched::Running as u8;
+    t.on_at = now;
+}
+
+#[inline(always)]
+fn first_switch_in(t: &mut Thread, start: u64, now: u64, seed: Option<Seed>, sink: &mut impl Sink) {
+    open(t, start);
+    let Some(seed) = seed else {
+        book(t, Account::Runqueue, now, sink);
+        return;
+    };
+    if let Some(regs) = seed.call {
+        t.mode = Mode::Kernel as u8;
+        in_flight_since(t, start, regs);
+    }
+    if t.woken_at > start && t.woken_at <= now {
+        let woken_at = t.woken_at;
+        t.flags |= flag::WAITED_BEFORE;
+        let nanos = book(t, seed.account, woken_at, sink);
+        waited(t, seed.account, nanos);
+        fall_asleep(t, seed.account);
+    }
+    book(t, Account::Runqueue, now, sink);
+}
+
+#[inline(always)]
+fn wake(t: &mut Thread, now: u64, sink: &mut impl Sink) {
+    let account = Account::from_u8(t.sleep);
+    let mut end = t.woken_at;
+    if end <= t.on_at {
+        sink.lose(Loss::LostWakeups);
+        end = now;
+    } else if end < t.off_at {
+        sink.lose(Loss::EarlyWakeups);
+        end = t.off_at;
+    }
+    if end > now {
+        end = now;
+    }
+    let nanos = book(t, account, end, sink);
+    waited(t, account, nanos);
+    sink.observe(account, nanos);
+    let nanos = book(t, Account::Runqueue, now, sink);
+    sink.observe(Account::Runqueue, nanos);
+}
+
+#[inline(always)]
+fn waited(t: &mut Thread, account: Account, nanos: u64) {
+    if matches!(account, Account::WaitData) {
+        t.call.wait_ns += nanos;
+    }
+}
+
+/// The thread ends.
+#[inline(always)]
+pub fn die(t: &mut Thread, start: u64, now: u64, sink: &mut impl Sink) {
+    if t.sched == Sched::Unseen as u8 {
+        open(t, start);
+    }
+    running(t, now, sink);
+    t.sched = Sched::Dead as u8;
+    t.died_at = now;
+}
+
+/// Credits what is still in progress at `end` (host side only). `asleep` is what `/proc` says of a thread whose wake-up
+/// may be older than its sleep: a wake-up between the last switch-in and the switch-out either ended the sleep at once
+/// or met a thread that was still on its CPU and changed nothing.
+pub fn close(t: &mut Thread, end: u64, asleep: Option<bool>, sink: &mut impl Sink) {
+    match t.sched() {
+        Sched::Unseen | Sched::Dead => {}
+        Sched::Running => settle(t, end, sink),
+        Sched::Preempted | Sched::Newborn => {
+            let account = t.account();
+            book(t, account, end, sink);
+        }
+        Sched::Asleep => {
+            let account = Account::from_u8(t.sleep);
+            let woken_at = t.woken_at;
+            let woken = if woken_at >= t.off_at {
+                woken_at <= end
+            } else {
+                woken_at > t.on_at && asleep == Some(false)
+            };
+            if woken {
+                let until = woken_at.clamp(t.off_at, end);
+                let nanos = book(t, account, until, sink);
+                waited(t, account, nanos);
+                book(t, Account::Runqueue, end, sink);
+            } else {
+                let nanos = book(t, account, end, sink);
+                waited(t, account, nanos);
+            }
+        }
+    }
+}
+
+/// Sum of all accounts.
+pub fn total(t: &Thread) -> u64 {
+    Account::ALL.iter().map(|a| t.ledger[a.index()]).sum()
+}

@@ -1,0 +1,244 @@
+//! Readiness waits: select, poll, epoll.
+
+use crate::call::flag as call_flag;
+use crate::conn::Cover;
+use crate::thread::Thread;
+
+/// How many peers a wait is over. A *peer* is a connected or listening socket or a tty; wake-up descriptors (eventfd,
+/// timerfd, signalfd, inotify, silent pipes, sockets whose other end is in the target) are none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[repr(u8)]
+pub enum Width {
+    /// Not measured.
+    Unknown = 0,
+    /// Wake-up descriptors only.
+    None = 1,
+    /// Listeners only: an interruptible accept.
+    Listeners = 2,
+    /// Exactly one peer.
+    One = 3,
+    /// Exactly one unconnected datagram socket: one descriptor, many peers.
+    Datagram = 4,
+    /// At least two peers, or a listener and a peer.
+    Many = 5,
+}
+
+/// Number of widths, a power of two for the verifier.
+pub const WIDTHS: usize = 8;
+
+impl Width {
+    /// The width with this discriminant.
+    #[inline(always)]
+    pub const fn from_u8(value: u8) -> Width {
+        match value {
+            1 => Width::None,
+            2 => Width::Listeners,
+            3 => Width::One,
+            4 => Width::Datagram,
+            5 => Width::Many,
+            _ => Width::Unknown,
+        }
+    }
+}
+
+/// What one descriptor adds to the width of a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Member {
+    /// A wake-up.
+    Wakeup = 0,
+    /// A connected socket or a tty.
+    Peer = 1,
+    /// A listening socket.
+    Listener = 2,
+    /// An unconnected datagram socket.
+    Datagram = 3,
+}
+
+/// Peers seen so far in one wait.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Census {
+    peers: u32,
+    listeners: u32,
+    datagrams: u32,
+}
+
+impl Census {
+    /// Nothing seen.
+    pub const EMPTY: Census = Census { peers: 0, listeners: 0, datagrams: 0 };
+
+    /// Counts one descriptor; returns whether the width is settled.
+    #[inline(always)]
+    pub fn add(&mut self, member: Member) -> bool {
+        match member {
+            Member::Wakeup => {}
+            Member::Peer => self.peers += 1,
+            Member::Listener => self.listeners += 1,
+            Member::Datagram => self.datagrams += 1,
+        }
+        self.is_many()
+    }
+
+    #[inline(always)]
+    fn is_many(self) -> bool {
+        let connections = self.peers + self.datagrams;
+        connections >= 2 || (connections == 1 && self.listeners > 0)
+    }
+
+    /// The width. `complete` says whether all descriptors were looked at.
+    #[inline(always)]
+    pub fn width(self, complete: bool) -> Width {
+        if self.is_many() {
+            Width::Many
+        } else if !complete {
+            Width::Unknown
+        } else if self.peers == 1 {
+            Width::One
+        } else if self.datagrams == 1 {
+            Width::Datagram
+        } else if self.listeners > 0 {
+            Width::Listeners
+        } else {
+            Width::None
+        }
+    }
+}
+
+/// Readiness waits of one thread, those without descriptors left out.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Ready {
+    /// Calls.
+    pub calls: u64,
+    /// … that slept.
+    pub slept: u64,
+    /// … that returned descriptors.
+    pub returned: u64,
+    /// … that returned nothing and did not sleep: empty asks.
+    pub empty: u64,
+    /// Descriptors returned.
+    pub events: u64,
+    /// End of the last sleeping wait.
+    pub slept_end_at: u64,
+    /// Last return of a wait over more descriptors than are looked at.
+    pub cut_at: u64,
+    /// Waits that slept or returned, by [`Width`].
+    pub by_width: [u64; WIDTHS],
+    /// Arguments of the call whose width was measured last.
+    pub measured_args: [u64; 2],
+    /// Calls since then.
+    pub since_measured: u32,
+    /// Empty readiness calls in a row, without a sleep or other useful work between.
+    pub empty_streak: u32,
+    /// [`Width`] as measured last.
+    pub width: u8,
+    /// Padding.
+    pub reserved: [u8; 7],
+}
+
+/// Waits of a thread whose width is measured each time before sampling starts.
+const MEASURE_FIRST: u64 = 64;
+/// Sampling period of a wait over several peers: it rarely shrinks.
+const MEASURE_WIDE_EVERY: u32 = 64;
+/// Sampling period of any other wait: one more peer changes what it means.
+const MEASURE_NARROW_EVERY: u32 = 4;
+
+impl Ready {
+    /// None.
+    pub const ZERO: Ready = Ready {
+        calls: 0,
+        slept: 0,
+        returned: 0,
+        empty: 0,
+        events: 0,
+        slept_end_at: 0,
+        cut_at: 0,
+        by_width: [0; WIDTHS],
+        measured_args: [0; 2],
+        since_measured: 0,
+        empty_streak: 0,
+        width: Width::Unknown as u8,
+        reserved: [0; 7],
+    };
+
+    /// Whether the width of a wait with these arguments is to be measured now.
+    #[inline(always)]
+    pub fn measure_due(&mut self, args: [u64; 2]) -> bool {
+        let same = args[0] == self.measured_args[0] && args[1] == self.measured_args[1];
+        self.since_measured += 1;
+        let every = if self.width == Width::Many as u8 { MEASURE_WIDE_EVERY } else { MEASURE_NARROW_EVERY };
+        if same && self.calls >= MEASURE_FIRST && self.since_measured < every {
+            return false;
+        }
+        self.measured_args = args;
+        self.since_measured = 0;
+        true
+    }
+}
+
+/// Accounts the end of the readiness call in flight, and returns the event to mark the returned descriptors with, if
+/// there are any.
+#[inline(always)]
+pub fn finish(t: &mut Thread, now: u64, ret: i64) -> Option<Cover> {
+    if t.call.has(call_flag::NO_DESCRIPTORS) {
+        return None;
+    }
+    let slept = t.call.has(call_flag::SLEPT);
+    let ready = &mut t.ready;
+    ready.calls += 1;
+    if slept {
+        ready.slept += 1;
+        ready.slept_end_at = now;
+        ready.empty_streak = 0;
+    }
+    if slept || ret > 0 {
+        let w = ready.width as usize & (WIDTHS - 1);
+        ready.by_width[w] = ready.by_width[w].wrapping_add(1);
+    }
+    if ret == 0 && !slept {
+        ready.empty += 1;
+        ready.empty_streak = ready.empty_streak.saturating_add(1);
+    }
+    if ret <= 0 {
+        return None;
+    }
+    ready.returned += 1;
+    ready.events = ready.events.wrapping_add(ret as u64);
+    let polled = !slept && ready.empty_streak >= 2;
+    ready.empty_streak = 0;
+    Some(Cover { at: now, width: ready.width, polled: u8::from(polled), reserved: [0; 6] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn width(members: &[Member]) -> Width {
+        let mut census = Census::EMPTY;
+        for m in members {
+            census.add(*m);
+        }
+        census.width(true)
+    }
+
+    #[test]
+    fn the_width_of_a_wait_decides_not_its_call() {
+        use Member::*;
+        assert_eq!(width(&[]), Width::None);
+        assert_eq!(width(&[Wakeup, Wakeup]), Width::None);
+        assert_eq!(width(&[Listener, Listener]), Width::Listeners);
+        assert_eq!(width(&[Wakeup, Peer, Wakeup]), Width::One, "PostgreSQL: a client, a latch, a death pipe");
+        assert_eq!(width(&[Listener, Peer]), Width::Many);
+        assert_eq!(width(&[Peer, Peer]), Width::Many);
+        assert_eq!(width(&[Datagram]), Width::Datagram);
+        assert_eq!(width(&[Datagram, Listener]), Width::Many);
+    }
+
+    #[test]
+    fn a_scan_that_was_cut_short_does_not_claim_one_peer() {
+        let mut census = Census::EMPTY;
+        census.add(Member::Peer);
+        assert_eq!(census.width(false), Width::Unknown);
+    }
+}

@@ -1,0 +1,175 @@
+//! The record of a thread: one writer per field.
+//!
+//! The *owner part* is written only by the thread's own events and by the `sched_switch` that takes it off or puts
+//! it on a CPU: they never run at the same time. Others (wakers) write aligned 64-bit *mailboxes* only, and the owner
+//! folds them in.
+
+use crate::account::Account;
+use crate::call::Call;
+use crate::conn::{ENDINGS, SIDES};
+use crate::ready::Ready;
+use crate::receive::{Accepts, Receives};
+
+/// Where a thread is, as far as the scheduler is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Sched {
+    /// No event of it was seen yet.
+    Unseen = 0,
+    /// On a CPU.
+    Running = 1,
+    /// Asleep, in the account [`Thread::sleep`].
+    Asleep = 2,
+    /// Newly born, not yet run.
+    Newborn = 3,
+    /// Runnable, pushed off the CPU.
+    Preempted = 4,
+    /// Ended.
+    Dead = 5,
+}
+
+/// What a thread does when it is on a CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mode {
+    /// Outside system calls.
+    User = 0,
+    /// In a system call.
+    Kernel = 1,
+    /// In a receive, after its first copied byte.
+    Copy = 2,
+}
+
+/// Facts about a thread, as bits of [`Thread::flags`].
+pub mod flag {
+    /// Its first event ended a wait that had begun before the window.
+    pub const WAITED_BEFORE: u8 = 1;
+    /// It is a kernel worker of the process (io-wq, SQPOLL): it never returns to user mode.
+    pub const KERNEL_IO: u8 = 2;
+    /// It issued a 32-bit or x32 call.
+    pub const COMPAT: u8 = 4;
+}
+
+/// The record.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Thread {
+    /// Mailbox: the last wake-up, written by the waker.
+    pub woken_at: u64,
+    /// Thread id.
+    pub tid: u32,
+    /// Process id.
+    pub tgid: u32,
+    /// Odd while the owner part is being written.
+    pub seq: u32,
+    /// [`Sched`].
+    pub sched: u8,
+    /// [`Mode`].
+    pub mode: u8,
+    /// [`Account`] of the sleep in progress.
+    pub sleep: u8,
+    /// See [`flag`].
+    pub flags: u8,
+    /// Birth, 0 if before the window.
+    pub born_at: u64,
+    /// Death, 0 while it lives.
+    pub died_at: u64,
+    /// Time up to which the ledger is booked.
+    pub clock: u64,
+    /// Last switch onto a CPU.
+    pub on_at: u64,
+    /// Last switch off a CPU.
+    pub off_at: u64,
+    /// Voluntary switches: it went to sleep.
+    pub sleeps: u64,
+    /// Involuntary switches.
+    pub preemptions: u64,
+    /// Time by [`Account`].
+    pub ledger: [u64; Account::SLOTS],
+    /// Ledger at the entry of the receive in flight; used only while calls are logged.
+    pub mark: [u64; Account::SLOTS],
+    /// The call in flight.
+    pub call: Call,
+    /// Receives on sockets.
+    pub receives: Receives,
+    /// Accepts.
+    pub accepts: Accepts,
+    /// Readiness waits.
+    pub ready: Ready,
+    /// Sends that moved bytes.
+    pub sends: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// `wait_data` by [`crate::conn::Side`].
+    pub wait_by_side: [u64; SIDES],
+    /// Episodes by side and [`crate::conn::Ending`], at most 1000 a connection.
+    pub episodes: [[u32; ENDINGS]; SIDES],
+    /// Connections whose first episode was decided here, by side.
+    pub connections: [u32; SIDES],
+    /// Connections whose first *narrow* episode was decided here, by side.
+    pub narrow_connections: [u32; SIDES],
+}
+
+impl Thread {
+    /// A thread of which nothing was seen yet.
+    pub const fn unseen(tid: u32, tgid: u32) -> Thread {
+        Thread {
+            woken_at: 0,
+            tid,
+            tgid,
+            seq: 0,
+            sched: Sched::Unseen as u8,
+            mode: Mode::User as u8,
+            sleep: Account::Unknown as u8,
+            flags: 0,
+            born_at: 0,
+            died_at: 0,
+            clock: 0,
+            on_at: 0,
+            off_at: 0,
+            sleeps: 0,
+            preemptions: 0,
+            ledger: [0; Account::SLOTS],
+            mark: [0; Account::SLOTS],
+            call: Call::NONE,
+            receives: Receives::ZERO,
+            accepts: Accepts::ZERO,
+            ready: Ready::ZERO,
+            sends: 0,
+            sent_bytes: 0,
+            wait_by_side: [0; SIDES],
+            episodes: [[0; ENDINGS]; SIDES],
+            connections: [0; SIDES],
+            narrow_connections: [0; SIDES],
+        }
+    }
+
+    /// Where the thread is.
+    #[inline(always)]
+    pub fn sched(&self) -> Sched {
+        match self.sched {
+            1 => Sched::Running,
+            2 => Sched::Asleep,
+            3 => Sched::Newborn,
+            4 => Sched::Preempted,
+            5 => Sched::Dead,
+            _ => Sched::Unseen,
+        }
+    }
+
+    /// The account that time goes to at present.
+    #[inline(always)]
+    pub fn account(&self) -> Account {
+        match self.sched() {
+            Sched::Running => match self.mode {
+                1 => Account::Kernel,
+                2 => Account::Copy,
+                _ => Account::User,
+            },
+            Sched::Asleep => Account::from_u8(self.sleep),
+            Sched::Newborn => Account::Runqueue,
+            Sched::Preempted => Account::Preempted,
+            Sched::Unseen | Sched::Dead => Account::Unknown,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The end of a system call: receives, accepts, connects, readiness calls.
+
+use aya_ebpf::helpers::bpf_get_current_task;
+use trace_common::{
+    account::Account,
+    call::{LoggedCall, flag as call_flag},
+    conn::{Cover, Side, flag as conn_flag},
+    ready,
+    receive::{self, MSG_DONTWAIT, ReceiveEnd},
+    syscall::{CallClass, FileKind, NR_RECVFROM, NR_RECVMMSG, NR_RECVMSG},
+    thread::Thread,
+};
+
+use crate::{
+    conns, file,
+    file::SOCK_DGRAM,
+    maps::{PerCpu, log_call},
+    read::{Kernel, field, offset},
+    readiness,
+    slots::Moment,
+};
+
+/// `-EINPROGRESS`: a connect that goes on without its caller.
+const EINPROGRESS: i64 = -115;
+/// `O_NONBLOCK`.
+const O_NONBLOCK: u32 = 0o4000;
+
+/// Accounts the logical call that ended with `ret`.
+#[inline(always)]
+pub fn ended(t: &mut Thread, class: CallClass, ret: i64, at: Moment) {
+    match class {
+        CallClass::Read | CallClass::Recv => received(t, ret, at),
+        CallClass::Accept => {
+            receive::accepted(t, ret);
+            if ret >= 0 {
+                conns::opened(sock_of_fd(ret as u64), at.now, Side::Server);
+            }
+        }
+        CallClass::Connect if ret == 0 || ret == EINPROGRESS => {
+            conns::opened(sock_of_fd(t.call.args[0]), at.now, Side::Client);
+        }
+        CallClass::Select | CallClass::Poll | CallClass::Epoll => {
+            if let Some(cover) = ready::finish(t, at.now, ret) {
+                readiness::returned(t, class, ret, cover);
+            }
+        }
+        CallClass::Send if ret > 0 => {
+            t.sends += 1;
+            t.sent_bytes = t.sent_bytes.wrapping_add(ret as u64);
+            t.ready.empty_streak = 0;
+        }
+        CallClass::Write if ret > 0 => t.ready.empty_streak = 0,
+        CallClass::Splice if ret > 0 && kind_of_fd(t.call.args[0]) as u8 == FileKind::Socket as u8 => {
+            t.receives.zero_copy += 1;
+        }
+        _ => {}
+    }
+}
+
+#[inline(always)]
+fn current() -> Kernel {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_get_current_task() }
+}
+
+#[inline(always)]
+fn kind_of_fd(fd: u64) -> FileKind {
+    file::kind(file::of_fd(current(), fd))
+}
+
+/// The `struct sock *` behind descriptor `fd` of the current task; 0 if it is no socket.
+#[inline(always)]
+fn sock_of_fd(fd: u64) -> Kernel {
+    let open = file::of_fd(current(), fd);
+    if file::kind(open) as u8 == FileKind::Socket as u8 { file::sock(open) } else { 0 }
+}
+
+/// A read or recv ended; a receive if it is on a socket.
+#[inline(always)]
+fn received(t: &mut Thread, ret: i64, at: Moment) {
+    if !t.call.has(call_flag::RECEIVED)
+        && (at.control.by_descriptor != 0 || t.call.has(call_flag::BEFORE_ATTACH))
+    {
+        resolve(t);
+    }
+    if t.call.sk == 0 {
+        let other = Side::Other.index();
+        t.wait_by_side[other] = t.wait_by_side[other].wrapping_add(t.call.wait_ns);
+        return;
+    }
+    let sk = t.call.sk;
+    let sock_type: u16 = field(sk, offset!(sk_type)).unwrap_or(0);
+    let mut end = ReceiveEnd {
+        now: at.now,
+        ret,
+        msg_flags: t.call.msg_flags,
+        datagram: sock_type == SOCK_DGRAM,
+        cover: Cover::NONE,
+    };
+    match conns::of_sock(sk, at.start) {
+        Some(conn) => {
+            // SAFETY: a non-null pointer into the map; see `conns::of_sock`.
+            let conn = unsafe { &mut *conn };
+            conn.tgid = t.tgid;
+            conn.flags |= if end.msg_flags & MSG_DONTWAIT != 0 {
+                conn_flag::ASKED_NONBLOCKING
+            } else {
+                conn_flag::ASKED_BLOCKING
+            };
+            if !t.call.has(call_flag::SLEPT) {
+                end.cover = conns::cover(t, conn, sk);
+            }
+            receive::finish(t, Some(conn), end, &mut PerCpu);
+        }
+        None => receive::finish(t, None, end, &mut PerCpu),
+    }
+    if at.control.log_calls != 0 {
+        log(t, ret, at.now);
+    }
+}
+
+/// The path of kernels without `sock_recv_length` (before 6.3): socket and flags from the descriptor, at the exit.
+#[inline(always)]
+fn resolve(t: &mut Thread) {
+    let open = file::of_fd(current(), t.call.args[0]);
+    if file::kind(open) as u8 != FileKind::Socket as u8 {
+        return;
+    }
+    t.call.sk = file::sock(open);
+    t.call.flags |= call_flag::RECEIVED;
+    let asked = match t.call.nr {
+        NR_RECVFROM | NR_RECVMMSG => t.call.args[3] as u32,
+        NR_RECVMSG => t.call.args[2] as u32,
+        _ => 0,
+    };
+    let file_flags: u32 = field(open, offset!(file_flags)).unwrap_or(0);
+    let nonblocking = if file_flags & O_NONBLOCK != 0 { MSG_DONTWAIT } else { 0 };
+    t.call.msg_flags = asked | nonblocking;
+}
+
+#[inline(always)]
+fn log(t: &mut Thread, ret: i64, now: u64) {
+    let spent = |account: Account| {
+        let i = account.index();
+        t.ledger[i].wrapping_sub(t.mark[i])
+    };
+    let call = LoggedCall {
+        entered_at: t.call.entered_at,
+        ended_at: now,
+        result: ret,
+        wait_data_ns: spent(Account::WaitData),
+        wait_other_ns: spent(Account::WaitOther),
+        runqueue_ns: spent(Account::Runqueue),
+        preempted_ns: spent(Account::Preempted),
+        copy_ns: spent(Account::Copy),
+        kernel_ns: spent(Account::Kernel),
+        tid: t.tid,
+        nr: t.call.nr,
+    };
+    log_call(&call);
+}

@@ -1,0 +1,142 @@
+//! Records of connections, and the readiness event that covers one.
+
+use trace_common::{
+    conn::{Conn, Cover, Side, flag},
+    loss::{Loss, Sink},
+    ready::Width,
+    thread::Thread,
+};
+
+use crate::{
+    file::{self, AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM},
+    maps::{CONNS, EPOLLS, LISTEN_PORTS, PerCpu},
+    read::{Kernel, field, offset},
+};
+
+/// The record of the connection behind `sk`, made at `now` if there is none. `made` says who would have made it.
+#[inline(always)]
+pub fn of_sock(sk: Kernel, now: u64) -> Option<*mut Conn> {
+    if let Some(conn) = CONNS.get_ptr_mut(sk) {
+        // SAFETY: a non-null pointer into the map. The record has one writer in all but lock-step pools, and what
+        // two writers can spoil is a counter of one connection.
+        let port: u16 = field(sk, offset!(sk_dport)).unwrap_or(0);
+        // SAFETY: as above.
+        if unsafe { (*conn).remote_port } == u16::from_be(port) {
+            return Some(conn);
+        }
+    }
+    insert(sk, now, None)
+}
+
+/// Makes the record of a connection that was just accepted (`Side::Server`) or connected (`Side::Client`).
+#[inline(always)]
+pub fn opened(sk: Kernel, now: u64, side: Side) {
+    if side as u8 == Side::Server as u8 {
+        let port: u16 = field(sk, offset!(sk_num)).unwrap_or(0);
+        let family: u16 = field(sk, offset!(sk_family)).unwrap_or(0);
+        if family != AF_UNIX {
+            listen_on(port);
+        }
+    }
+    insert(sk, now, Some(side));
+}
+
+#[inline(always)]
+fn listen_on(port: u16) {
+    if let Some(word) = LISTEN_PORTS.get_ptr_mut(u32::from(port >> 6)) {
+        // SAFETY: a non-null pointer into the map; setting a bit twice is harmless.
+        unsafe { *word |= 1 << (port & 63) };
+    }
+}
+
+#[inline(always)]
+fn is_listening(port: u16) -> bool {
+    LISTEN_PORTS.get(u32::from(port >> 6)).is_some_and(|word| word & (1 << (port & 63)) != 0)
+}
+
+#[inline(never)]
+fn insert(sk: Kernel, now: u64, side: Option<Side>) -> Option<*mut Conn> {
+    let mut conn = describe(sk, now);
+    if let Some(side) = side {
+        if conn.side != Side::Local as u8 && conn.side != Side::Datagram as u8 {
+            conn.side = side as u8;
+        }
+        if side as u8 == Side::Server as u8 {
+            conn.flags |= flag::ACCEPTED;
+        }
+    }
+    PerCpu.lose(Loss::ConnectionsSeen);
+    if CONNS.insert(sk, &conn, 0).is_err() {
+        PerCpu.lose(Loss::MapFull);
+        return None;
+    }
+    CONNS.get_ptr_mut(sk)
+}
+
+#[inline(always)]
+fn describe(sk: Kernel, now: u64) -> Conn {
+    let family: u16 = field(sk, offset!(sk_family)).unwrap_or(0);
+    let sock_type: u16 = field(sk, offset!(sk_type)).unwrap_or(0);
+    let dport: u16 = field(sk, offset!(sk_dport)).unwrap_or(0);
+    let mut conn = Conn {
+        last_data_at: now,
+        family: family as u8,
+        sock_type: sock_type as u8,
+        remote_port: u16::from_be(dport),
+        ..Conn::default()
+    };
+    if family != AF_UNIX {
+        conn.local_port = field(sk, offset!(sk_num)).unwrap_or(0);
+    }
+    if family == AF_INET {
+        let address: [u8; 4] = field(sk, offset!(sk_daddr)).unwrap_or([0; 4]);
+        conn.remote[..4].copy_from_slice(&address);
+    } else if family == AF_INET6 {
+        conn.remote = field(sk, offset!(sk_v6_daddr)).unwrap_or([0; 16]);
+    }
+    conn.side = side_of(sk, family, sock_type, conn.local_port) as u8;
+    conn
+}
+
+#[inline(always)]
+fn side_of(sk: Kernel, family: u16, sock_type: u16, local_port: u16) -> Side {
+    if sock_type == SOCK_DGRAM {
+        return Side::Datagram;
+    }
+    match family {
+        AF_INET | AF_INET6 if is_listening(local_port) => Side::Server,
+        AF_INET | AF_INET6 => Side::Client,
+        AF_UNIX if file::peer_is_target(sk) => Side::Local,
+        // An accepted unix socket shares the address of its listener; who connects is mostly not bound at all.
+        AF_UNIX if field::<u64>(sk, offset!(unix_addr)).is_some_and(|a| a != 0) => Side::Server,
+        AF_UNIX => Side::Client,
+        _ => Side::Other,
+    }
+}
+
+/// The last readiness event that covers the connection `conn` behind `sk`.
+#[inline(always)]
+pub fn cover(t: &Thread, conn: &mut Conn, sk: Kernel) -> Cover {
+    let mut cover = conn.ready;
+    if t.ready.cut_at > cover.at {
+        cover = Cover { at: t.ready.cut_at, width: Width::Many as u8, ..Cover::NONE };
+    }
+    let head: Kernel = field(file::of_sock(sk), offset!(file_ep)).unwrap_or(0);
+    let mut link: Kernel = field(head, 0).unwrap_or(0);
+    // A file is rarely in more than one set.
+    for _ in 0..2 {
+        if link == 0 {
+            break;
+        }
+        let item = link - u64::from(offset!(epitem_fllink));
+        let ep: Kernel = field(item, offset!(epitem_ep)).unwrap_or(0);
+        conn.ep = ep;
+        conn.flags |= flag::IN_EPOLL;
+        if let Some(epoll) = EPOLLS.get_ptr(ep) {
+            // SAFETY: a non-null pointer into the map; a torn event is at most one of two neighbours.
+            cover = cover.later(unsafe { (*epoll).ready });
+        }
+        link = field(link, 0).unwrap_or(0);
+    }
+    cover
+}

@@ -1,0 +1,141 @@
+//! What a descriptor is: from a task's table of open files to kind, socket and flags.
+
+use trace_common::{ready::Member, syscall::FileKind};
+
+use crate::{
+    read::{Kernel, field, offset},
+    slots,
+};
+
+/// `S_IFMT` and its values, `include/uapi/linux/stat.h`.
+mod mode {
+    pub const TYPE: u16 = 0xF000;
+    pub const SOCKET: u16 = 0xC000;
+    pub const FIFO: u16 = 0x1000;
+    pub const CHAR: u16 = 0x2000;
+    pub const DIRECTORY: u16 = 0x4000;
+    pub const BLOCK: u16 = 0x6000;
+    pub const REGULAR: u16 = 0x8000;
+}
+
+/// `ANON_INODE_FS_MAGIC`, `include/uapi/linux/magic.h`. The mode of an anonymous inode does not tell: it is 0 up to
+/// 6.15 and a regular file's since 6.16 (`fs/anon_inodes.c`).
+const ANON_INODE_FS_MAGIC: u64 = 0x0904_1934;
+/// Majors of terminals: tty and console (4, 5), Unix98 pseudo-terminals (136 to 143).
+const TTY_MAJORS: [core::ops::RangeInclusive<u32>; 2] = [4..=5, 136..=143];
+/// `TCP_CLOSE` and `TCP_LISTEN`, which unix sockets use as well (`include/net/tcp_states.h`).
+const STATE_CLOSE: u8 = 7;
+const STATE_LISTEN: u8 = 10;
+/// `SOCK_DGRAM`.
+pub const SOCK_DGRAM: u16 = 2;
+/// `AF_UNIX`, `AF_INET`, `AF_INET6`.
+pub const AF_UNIX: u16 = 1;
+/// See [`AF_UNIX`].
+pub const AF_INET: u16 = 2;
+/// See [`AF_UNIX`].
+pub const AF_INET6: u16 = 10;
+
+/// The open file behind descriptor `fd` of `task`; 0 if there is none.
+#[inline(never)]
+pub fn of_fd(task: Kernel, fd: u64) -> Kernel {
+    open_file(task, fd).unwrap_or(0)
+}
+
+#[inline(always)]
+fn open_file(task: Kernel, fd: u64) -> Option<Kernel> {
+    let files: Kernel = field(task, offset!(task_files))?;
+    let fdt: Kernel = field(files, offset!(files_fdt))?;
+    let max: u32 = field(fdt, offset!(fdt_max_fds))?;
+    let fd = fd as u32;
+    if fd >= max {
+        return None;
+    }
+    let array: Kernel = field(fdt, offset!(fdt_fd))?;
+    field(array + u64::from(fd) * 8, 0)
+}
+
+/// The kind of an open file.
+#[inline(never)]
+pub fn kind(file: Kernel) -> FileKind {
+    resolve_kind(file).unwrap_or(FileKind::Unknown)
+}
+
+#[inline(always)]
+fn resolve_kind(file: Kernel) -> Option<FileKind> {
+    let inode: Kernel = field(file, offset!(file_inode))?;
+    let imode: u16 = field(inode, offset!(inode_mode))?;
+    Some(match imode & mode::TYPE {
+        mode::SOCKET => FileKind::Socket,
+        mode::FIFO => FileKind::Pipe,
+        mode::DIRECTORY | mode::BLOCK => FileKind::File,
+        mode::CHAR => char_device(inode),
+        mode::REGULAR | 0 => anonymous_or_regular(file, inode, imode)?,
+        _ => FileKind::Other,
+    })
+}
+
+#[inline(always)]
+fn char_device(inode: Kernel) -> FileKind {
+    let rdev: u32 = field(inode, offset!(inode_rdev)).unwrap_or(0);
+    let major = rdev >> 20; // MINORBITS, include/linux/kdev_t.h
+    let [console, pseudo] = TTY_MAJORS;
+    if console.contains(&major) || pseudo.contains(&major) { FileKind::Tty } else { FileKind::Other }
+}
+
+#[inline(always)]
+fn anonymous_or_regular(file: Kernel, inode: Kernel, imode: u16) -> Option<FileKind> {
+    let sb: Kernel = field(inode, offset!(inode_sb))?;
+    let magic: u64 = field(sb, offset!(sb_magic))?;
+    if magic != ANON_INODE_FS_MAGIC {
+        return Some(if imode & mode::TYPE == mode::REGULAR { FileKind::File } else { FileKind::Other });
+    }
+    let dentry: Kernel = field(file, offset!(file_dentry))?;
+    let name: Kernel = field(dentry, offset!(dentry_name))?;
+    Some(FileKind::from_anon_name(field(name, 0)?))
+}
+
+/// The `struct sock *` of an open file that is a socket; 0 if there is none.
+#[inline(always)]
+pub fn sock(file: Kernel) -> Kernel {
+    let socket: Kernel = field(file, offset!(file_private)).unwrap_or(0);
+    field(socket, offset!(socket_sk)).unwrap_or(0)
+}
+
+/// The open file of a socket; 0 if there is none.
+#[inline(always)]
+pub fn of_sock(sk: Kernel) -> Kernel {
+    let socket: Kernel = field(sk, offset!(sk_socket)).unwrap_or(0);
+    field(socket, offset!(socket_file)).unwrap_or(0)
+}
+
+/// Whether the other end of a unix socket was opened by the target.
+#[inline(always)]
+pub fn peer_is_target(sk: Kernel) -> bool {
+    let pid: Kernel = field(sk, offset!(sk_peer_pid)).unwrap_or(0);
+    let nr: u32 = field(pid, offset!(pid_nr)).unwrap_or(0);
+    nr != 0 && slots::is_target(nr)
+}
+
+/// What an open file adds to the width of a readiness wait.
+#[inline(never)]
+pub fn member(file: Kernel) -> Member {
+    match kind(file) {
+        FileKind::Tty => Member::Peer,
+        FileKind::Socket => socket_member(sock(file)),
+        _ => Member::Wakeup,
+    }
+}
+
+#[inline(always)]
+fn socket_member(sk: Kernel) -> Member {
+    let state: u8 = field(sk, offset!(sk_state)).unwrap_or(0);
+    let family: u16 = field(sk, offset!(sk_family)).unwrap_or(0);
+    let sock_type: u16 = field(sk, offset!(sk_type)).unwrap_or(0);
+    if state == STATE_LISTEN {
+        return Member::Listener;
+    }
+    if !matches!(family, AF_UNIX | AF_INET | AF_INET6) || (family == AF_UNIX && peer_is_target(sk)) {
+        return Member::Wakeup;
+    }
+    if sock_type == SOCK_DGRAM && state == STATE_CLOSE { Member::Datagram } else { Member::Peer }
+}

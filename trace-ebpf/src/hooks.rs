@@ -1,0 +1,331 @@
+//! The hooks: every program, and what it reads of its arguments.
+
+use aya_ebpf::{
+    helpers::{bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_task_pt_regs},
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use trace_common::{
+    account::{Account, SleepFacts, sleep_account, state},
+    call::{CallState, flag as call_flag},
+    kernel::{MISSING, regs},
+    ledger::{self, Ended, Off, Registers, Seed},
+    loss::{Loss, Sink},
+    syscall::{CallClass, FileKind, X32_BIT, class_from_u8, class_of},
+    thread::{Mode, Sched, Thread, flag},
+};
+
+use crate::{
+    calls, file,
+    maps::{FREE_SLOTS, PerCpu, SLOTS, TID_SLOT},
+    read::{direct, field, offset},
+    readiness,
+    slots::{self, with_thread},
+};
+
+/// `CLONE_THREAD`.
+const CLONE_THREAD: u64 = 0x0001_0000;
+/// `PF_IO_WORKER | PF_USER_WORKER`, `include/linux/sched.h`.
+const PF_KERNEL_IO: u32 = 0x0010 | 0x4000;
+/// `TS_COMPAT`, `arch/x86/include/asm/thread_info.h`.
+const TS_COMPAT: u32 = 0x0002;
+/// `1 << TIF_SIGPENDING`, `arch/x86/include/asm/thread_info.h`.
+const TIF_SIGPENDING: u64 = 1 << 2;
+
+#[inline(always)]
+fn current_tid() -> u32 {
+    bpf_get_current_pid_tgid() as u32
+}
+
+/// The registers of a system call, from the `pt_regs` argument of `sys_enter` and `sys_exit`.
+#[inline(always)]
+fn registers(pt_regs: *const u8, nr: u32) -> Registers {
+    // SAFETY: the first argument of both hooks is a `struct pt_regs *` that the verifier knows.
+    let word = |at: usize| unsafe { direct::<u64>(pt_regs, at as u32) };
+    Registers { nr, args: [word(regs::DI), word(regs::SI), word(regs::DX), word(regs::R10)] }
+}
+
+#[inline(always)]
+fn is_compat(nr: u64) -> bool {
+    let status = offset!(task_status);
+    // SAFETY: the helper returns a `task_struct` that the verifier knows.
+    let compat =
+        status != MISSING && unsafe { direct::<u32>(bpf_get_current_task_btf().cast(), status) } & TS_COMPAT != 0;
+    compat || nr & X32_BIT != 0
+}
+
+/// A system call begins.
+#[btf_tracepoint(function = "sys_enter")]
+pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
+    with_thread(current_tid(), |t, at| {
+        let nr: u64 = ctx.arg(1);
+        let mut call = registers(ctx.arg(0), nr as u32);
+        if is_compat(nr) {
+            PerCpu.lose(Loss::CompatCalls);
+            t.flags |= flag::COMPAT;
+            call.nr = u32::MAX; // of no class: the number means another call
+        }
+        if !ledger::enter(t, at.start, at.now, call, &mut PerCpu) {
+            return;
+        }
+        let class = class_from_u8(t.call.class);
+        if class.is_ready() {
+            readiness::entered(t, class);
+        } else if at.control.log_calls != 0 && class.may_receive() {
+            t.mark = t.ledger;
+        }
+    });
+    0
+}
+
+/// A system call ends.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+    with_thread(current_tid(), |t, at| {
+        let pt_regs: *const u8 = ctx.arg(0);
+        let ret: i64 = ctx.arg(1);
+        // SAFETY: as in `registers`.
+        let nr = unsafe { direct::<u64>(pt_regs, regs::ORIG_AX as u32) };
+        let call = registers(pt_regs, nr as u32);
+        if let Ended::Call(class) = ledger::exit(t, at.start, at.now, call, ret, &mut PerCpu) {
+            calls::ended(t, class, ret, at);
+        }
+        ledger::leave(t);
+    });
+    0
+}
+
+/// One attempt of a receive on a socket: the socket, the result, and the *effective* flags (6.3 and later).
+#[btf_tracepoint(function = "sock_recv_length")]
+pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
+    with_thread(current_tid(), |t, at| {
+        if at.control.by_descriptor != 0 || !t.call.active_class().may_receive() {
+            return;
+        }
+        let ret: i32 = ctx.arg(1);
+        let flags: i32 = ctx.arg(2);
+        t.call.sk = ctx.arg::<u64>(0);
+        t.call.msg_flags = flags as u32;
+        t.call.flags |= call_flag::RECEIVED;
+        if ret > 0 {
+            t.call.bytes += ret as u64;
+        }
+    });
+    0
+}
+
+/// Bytes are copied out of a packet.
+#[btf_tracepoint(function = "skb_copy_datagram_iovec")]
+pub fn skb_copy_datagram_iovec(_ctx: BtfTracePointContext) -> i32 {
+    let tid = current_tid();
+    if let Some(t) = slots::thread(tid) {
+        // SAFETY: a non-null pointer into the map; a read of the owner part by the owner.
+        if unsafe { (*t).mode } == Mode::Copy as u8 {
+            return 0;
+        }
+    }
+    with_thread(tid, |t, at| {
+        let call = current_registers();
+        ledger::first_byte(t, at.start, at.now, call, &mut PerCpu);
+    });
+    0
+}
+
+/// The saved registers of the current task.
+#[inline(always)]
+fn current_registers() -> Registers {
+    // SAFETY: the helper takes a trusted task and returns a `pt_regs` that the verifier knows.
+    let saved = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf().cast()) } as *const u8;
+    // SAFETY: as above.
+    let nr = unsafe { direct::<u64>(saved, regs::ORIG_AX as u32) };
+    registers(saved, nr as u32)
+}
+
+/// A CPU turns from one thread to another.
+#[btf_tracepoint(function = "sched_switch")]
+pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
+    let prev: *const u8 = ctx.arg(1);
+    // SAFETY: arguments 1 and 2 are `struct task_struct *`.
+    let tid = unsafe { direct::<u32>(prev, offset!(task_pid)) };
+    with_thread(tid, |t, at| {
+        let preempt: u64 = ctx.arg(0);
+        let prev_state: u64 = ctx.arg(3);
+        let seed = if t.sched == Sched::Unseen as u8 { saved_call(ctx.arg(1)) } else { None };
+        let off = if preempt & 1 != 0 { Off::Preempted } else { left(t, prev, prev_state as u32, seed) };
+        ledger::switch_out(t, at.start, at.now, off, seed, &mut PerCpu);
+    });
+    let next: *const u8 = ctx.arg(2);
+    // SAFETY: as above.
+    let tid = unsafe { direct::<u32>(next, offset!(task_pid)) };
+    with_thread(tid, |t, at| {
+        let seed = if t.sched == Sched::Unseen as u8 { Some(seed_of(ctx.arg(2))) } else { None };
+        ledger::switch_in(t, at.start, at.now, seed, &mut PerCpu);
+    });
+    0
+}
+
+/// The system call that the saved registers of a task show; `None` if it is in none.
+#[inline(always)]
+fn saved_call(task: *const u8) -> Option<Registers> {
+    // SAFETY: `task` is an argument of the hook, which the verifier trusts.
+    let saved = unsafe { bpf_task_pt_regs(task.cast_mut().cast()) } as *const u8;
+    // SAFETY: the helper returns a `pt_regs` that the verifier knows.
+    let nr = unsafe { direct::<i64>(saved, regs::ORIG_AX as u32) };
+    if nr < 0 { None } else { Some(registers(saved, nr as u32)) }
+}
+
+/// Where a thread has been of which nothing was seen before it got onto a CPU.
+#[inline(always)]
+fn seed_of(task: *const u8) -> Seed {
+    let call = saved_call(task);
+    let account = match call {
+        Some(call) => {
+            let class = class_of(call.nr);
+            let facts = SleepFacts {
+                class,
+                kind: kind_of(task as u64, class, call.args[0]),
+                state: state::INTERRUPTIBLE,
+                iowait: false,
+                no_descriptors: readiness::has_no_descriptors(task as u64, class, &call.args),
+            };
+            sleep_account(facts)
+        }
+        None => Account::WaitOther,
+    };
+    Seed { call, account }
+}
+
+#[inline(always)]
+fn kind_of(task: u64, class: CallClass, fd: u64) -> FileKind {
+    if matches!(class, CallClass::Read | CallClass::Write | CallClass::Splice) {
+        file::kind(file::of_fd(task, fd))
+    } else {
+        FileKind::Unknown
+    }
+}
+
+/// How a thread left its CPU without being pushed off.
+#[inline(always)]
+fn left(t: &mut Thread, prev: *const u8, prev_state: u32, seed: Option<Registers>) -> Off {
+    if prev_state == 0 || signal_keeps_running(prev, prev_state) {
+        return Off::Preempted;
+    }
+    let (class, args, no_descriptors) = match seed {
+        Some(call) => (class_of(call.nr), call.args, false),
+        None => (t.call.active_class(), t.call.args, t.call.has(call_flag::NO_DESCRIPTORS)),
+    };
+    let iowait: u8 = field(prev as u64, offset!(task_iowait)).unwrap_or(0);
+    Off::Asleep(sleep_account(SleepFacts {
+        class,
+        kind: kind_of(prev as u64, class, args[0]),
+        state: prev_state,
+        iowait: iowait >> (offset!(iowait_bit) & 7) & 1 != 0,
+        no_descriptors,
+    }))
+}
+
+/// `signal_pending_state()` of `include/linux/sched/signal.h`: a thread about to sleep that has a signal pending is kept
+/// on the run queue. Kernels before 6.14 pass the state it wanted to this hook all the same (`kernel/sched/core.c`).
+#[inline(always)]
+fn signal_keeps_running(prev: *const u8, prev_state: u32) -> bool {
+    if prev_state & state::INTERRUPTIBLE == 0 {
+        return false;
+    }
+    // SAFETY: `prev` is an argument of the hook.
+    let flags = unsafe { direct::<u64>(prev, offset!(task_tif)) };
+    flags & TIF_SIGPENDING != 0
+}
+
+/// Somebody wakes a thread: all that is written is its mailbox.
+#[btf_tracepoint(function = "sched_waking")]
+pub fn sched_waking(ctx: BtfTracePointContext) -> i32 {
+    let task: *const u8 = ctx.arg(0);
+    // SAFETY: the argument is a `struct task_struct *`.
+    let tid = unsafe { direct::<u32>(task, offset!(task_pid)) };
+    let Some(t) = slots::thread(tid) else { return 0 };
+    let Some(at) = slots::moment() else { return 0 };
+    // SAFETY: an aligned 64-bit store into the record's mailbox.
+    unsafe { (&raw mut (*t).woken_at).write_volatile(at.now) };
+    0
+}
+
+/// A thread or process is born; this also sees io-wq and SQPOLL threads, which `sched_process_fork` does not.
+#[btf_tracepoint(function = "task_newtask")]
+pub fn task_newtask(ctx: BtfTracePointContext) -> i32 {
+    if !slots::is_target(current_tid()) {
+        return 0;
+    }
+    let clone_flags: u64 = ctx.arg(1);
+    let Some(control) = slots::control() else { return 0 };
+    if clone_flags & CLONE_THREAD == 0 && control.follow == 0 {
+        return 0;
+    }
+    let task: *const u8 = ctx.arg(0);
+    // SAFETY: the first argument is a `struct task_struct *`.
+    let (tid, tgid, flags) = unsafe {
+        (
+            direct::<u32>(task, offset!(task_pid)),
+            direct::<u32>(task, offset!(task_tgid)),
+            direct::<u32>(task, offset!(task_flags)),
+        )
+    };
+    adopt(tid, tgid, flags & PF_KERNEL_IO != 0);
+    0
+}
+
+#[inline(always)]
+fn adopt(tid: u32, tgid: u32, kernel_io: bool) {
+    let Ok(Some(slot)) = FREE_SLOTS.pop() else {
+        PerCpu.lose(Loss::SlotsExhausted);
+        return;
+    };
+    let Some(t) = SLOTS.get_ptr_mut(slot) else { return };
+    // SAFETY: user space hands out zeroed slots that nobody else knows.
+    let t = unsafe { &mut *t };
+    t.sleep = Account::Unknown as u8;
+    t.tgid = tgid;
+    t.call.state = CallState::None as u8;
+    if let Some(at) = slots::moment() {
+        ledger::birth(t, at.now, kernel_io);
+    } else if kernel_io {
+        t.flags |= flag::KERNEL_IO;
+    }
+    // SAFETY: as above; the id comes last, since it tells user space that the slot is in use.
+    unsafe { (&raw mut t.tid).write_volatile(tid) };
+    if TID_SLOT.set(tid, slot, 0).is_err() {
+        PerCpu.lose(Loss::MapFull);
+    }
+}
+
+/// exec from another thread than the first: it takes over the id of the process.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
+    let old: u32 = ctx.arg(1);
+    let task: *const u8 = ctx.arg(0);
+    // SAFETY: the first argument is a `struct task_struct *`.
+    let new = unsafe { direct::<u32>(task, offset!(task_pid)) };
+    if old == new {
+        return 0;
+    }
+    let Some(slot) = TID_SLOT.get(old).copied() else { return 0 };
+    if slot == 0 {
+        return 0;
+    }
+    let moved = TID_SLOT.set(old, 0, 0).and_then(|()| TID_SLOT.set(new, slot, 0));
+    if moved.is_err() {
+        PerCpu.lose(Loss::MapFull);
+    }
+    with_thread(new, |t, _| t.tid = new);
+    0
+}
+
+/// A thread ends.
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn sched_process_exit(_ctx: BtfTracePointContext) -> i32 {
+    let tid = current_tid();
+    with_thread(tid, |t, at| ledger::die(t, at.start, at.now, &mut PerCpu));
+    if slots::is_target(tid) && TID_SLOT.set(tid, 0, 0).is_err() {
+        PerCpu.lose(Loss::MapFull);
+    }
+    0
+}

@@ -1,0 +1,94 @@
+//! The maps, and the read-only global with the kernel's offsets.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, LruHashMap, PerCpuArray, Queue, RingBuf},
+};
+use trace_common::{
+    account::Account,
+    call::LoggedCall,
+    conn::{Conn, Epoll},
+    hist::Histogram,
+    kernel::{Control, Offsets},
+    loss::{Loss, Losses, Sink},
+    thread::Thread,
+};
+
+/// `BPF_F_MMAPABLE`: user space reads the records without a system call.
+const MMAPABLE: u32 = 1 << 10;
+
+/// Where this kernel keeps its fields; user space overrides it before loading.
+#[unsafe(no_mangle)]
+pub static OFFSETS: Offsets = Offsets::UNSET;
+
+/// Slot of a thread by thread id; 0 for none. As long as `pid_max`.
+#[map]
+pub static TID_SLOT: Array<u32> = Array::with_max_entries(32_768, 0);
+/// Records of threads. Slot 0 is not used.
+#[map]
+pub static SLOTS: Array<Thread> = Array::with_max_entries(4_096, MMAPABLE);
+/// Zeroed slots for threads to come.
+#[map]
+pub static FREE_SLOTS: Queue<u32> = Queue::with_max_entries(4_096, 0);
+/// The window and the switches.
+#[map]
+pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
+/// Connections by `struct sock *`.
+#[map]
+pub static CONNS: LruHashMap<u64, Conn> = LruHashMap::with_max_entries(16_384, 0);
+/// Epoll instances by `struct eventpoll *`.
+#[map]
+pub static EPOLLS: LruHashMap<u64, Epoll> = LruHashMap::with_max_entries(1_024, 0);
+/// Local ports of the target's listeners, one bit each.
+#[map]
+pub static LISTEN_PORTS: Array<u64> = Array::with_max_entries(1_024, 0);
+/// What was lost.
+#[map]
+pub static LOSSES: PerCpuArray<Losses> = PerCpuArray::with_max_entries(1, 0);
+/// Distributions by account.
+#[map]
+pub static DISTRIBUTIONS: PerCpuArray<Histogram> = PerCpuArray::with_max_entries(Account::SLOTS as u32, 0);
+/// Logged receives; written only when they were asked for.
+#[map]
+pub static LOGGED: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// The loss counters and distributions of this CPU.
+pub struct PerCpu;
+
+impl Sink for PerCpu {
+    #[inline(always)]
+    fn lose(&mut self, loss: Loss) {
+        count_loss(loss as u32);
+    }
+
+    #[inline(always)]
+    fn observe(&mut self, account: Account, nanos: u64) {
+        count_time(account as u32, nanos);
+    }
+}
+
+#[inline(never)]
+fn count_loss(loss: u32) {
+    if let Some(losses) = LOSSES.get_ptr_mut(0) {
+        // SAFETY: a non-null pointer into this CPU's copy; tracing programs run with preemption off.
+        let losses = unsafe { &mut *losses };
+        let i = loss as usize & (trace_common::loss::SLOTS - 1);
+        losses.counts[i] = losses.counts[i].wrapping_add(1);
+    }
+}
+
+#[inline(never)]
+fn count_time(account: u32, nanos: u64) {
+    if let Some(histogram) = DISTRIBUTIONS.get_ptr_mut(account) {
+        // SAFETY: as in `count_loss`.
+        unsafe { (*histogram).record(nanos) };
+    }
+}
+
+/// Sends one logged receive to user space.
+#[inline(always)]
+pub fn log_call(call: &LoggedCall) {
+    if LOGGED.output::<LoggedCall>(call, 0).is_err() {
+        PerCpu.lose(Loss::RingFull);
+    }
+}

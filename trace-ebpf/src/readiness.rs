@@ -1,0 +1,281 @@
+//! Readiness waits: how wide they are, and which descriptors they returned.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::{bpf_get_current_task, bpf_loop, bpf_probe_read_user};
+use trace_common::{
+    call::flag as call_flag,
+    conn::{Cover, Epoll},
+    loss::{Loss, Sink},
+    ready::{Census, Width},
+    syscall::CallClass,
+    thread::Thread,
+};
+
+use crate::{
+    conns, file,
+    maps::{EPOLLS, PerCpu},
+    read::{Kernel, field, offset},
+};
+
+/// Descriptors of one poll or select that are looked at.
+const MAX_SCAN: u32 = 1_024;
+/// Steps through the tree of an epoll set; a node costs up to two.
+const MAX_STEPS: u32 = 64;
+/// `POLLIN | POLLRDNORM | POLLPRI | POLLRDHUP`, `include/uapi/asm-generic/poll.h`.
+const POLL_READ: u16 = 0x0001 | 0x0040 | 0x0002 | 0x2000;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct PollFd {
+    fd: i32,
+    events: u16,
+    revents: u16,
+}
+
+/// A scan over the descriptors of one wait; lives on the stack of the caller of `bpf_loop`.
+#[repr(C)]
+struct Scan {
+    task: Kernel,
+    base: u64,
+    word: u64,
+    node: Kernel,
+    previous: Kernel,
+    census: Census,
+    cover: Cover,
+    left: u64,
+    complete: bool,
+}
+
+impl Scan {
+    #[inline(always)]
+    fn new(task: Kernel, base: u64) -> Scan {
+        Scan {
+            task,
+            base,
+            word: 0,
+            node: 0,
+            previous: 0,
+            census: Census::EMPTY,
+            cover: Cover::NONE,
+            left: 0,
+            complete: false,
+        }
+    }
+
+    #[inline(always)]
+    fn run(&mut self, steps: u32, callback: unsafe extern "C" fn(u64, *mut c_void) -> i64) {
+        let context: *mut Scan = self;
+        // SAFETY: the callback has the signature that the helper wants and gets the context that it casts back.
+        unsafe { bpf_loop(steps, callback as *mut c_void, context.cast(), 0) };
+    }
+}
+
+/// `struct eventpoll *` of the readiness call in flight; 0 if it is none.
+#[inline(always)]
+fn epoll_of(task: Kernel, fd: u64) -> Kernel {
+    field(file::of_fd(task, fd), offset!(file_private)).unwrap_or(0)
+}
+
+/// Whether a readiness call with these arguments has no descriptors: it is a timer then.
+#[inline(always)]
+pub fn has_no_descriptors(task: Kernel, class: CallClass, args: &[u64; 4]) -> bool {
+    match class {
+        CallClass::Poll => args[1] as u32 == 0,
+        CallClass::Select => args[0] as u32 == 0,
+        CallClass::Epoll => {
+            let ep = epoll_of(task, args[0]);
+            ep != 0 && field::<u64>(ep, offset!(ep_root)) == Some(0)
+        }
+        _ => false,
+    }
+}
+
+/// A readiness call is entered: measures its width when that is due.
+#[inline(always)]
+pub fn entered(t: &mut Thread, class: CallClass) {
+    // SAFETY: the helper has no preconditions.
+    let task = unsafe { bpf_get_current_task() };
+    let args = t.call.args;
+    if has_no_descriptors(task, class, &args) {
+        t.call.flags |= call_flag::NO_DESCRIPTORS;
+        return;
+    }
+    let key = if matches!(class, CallClass::Epoll) { [args[0], 0] } else { [args[0], args[1]] };
+    if t.ready.measure_due(key) {
+        t.ready.width = width(task, class, &args) as u8;
+    }
+}
+
+#[inline(always)]
+fn width(task: Kernel, class: CallClass, args: &[u64; 4]) -> Width {
+    let (base, count) = match class {
+        CallClass::Poll => (args[0], args[1] as u32),
+        CallClass::Select => (args[1], args[0] as u32),
+        _ => (0, 0),
+    };
+    let mut scan = Scan::new(task, base);
+    match class {
+        CallClass::Poll => scan.run(count.min(MAX_SCAN), count_polled),
+        CallClass::Select => scan.run(count.min(MAX_SCAN), count_selected),
+        CallClass::Epoll => {
+            scan.node = field(epoll_of(task, args[0]), offset!(ep_root)).unwrap_or(0);
+            scan.run(MAX_STEPS, count_watched);
+        }
+        _ => return Width::Unknown,
+    }
+    let complete = if matches!(class, CallClass::Epoll) { scan.complete } else { count <= MAX_SCAN };
+    scan.census.width(complete)
+}
+
+/// The descriptor that poll asks about at `index`; `None` if it is not one to read from.
+#[inline(always)]
+fn polled(scan: &Scan, index: u64, returned: bool) -> Option<u64> {
+    // SAFETY: the helper checks the address.
+    let entry = unsafe { bpf_probe_read_user((scan.base + index * 8) as *const PollFd) };
+    let Ok(entry) = entry else {
+        PerCpu.lose(Loss::UserFaults);
+        return None;
+    };
+    let wanted = if returned { entry.revents != 0 } else { entry.events & POLL_READ != 0 };
+    if entry.fd >= 0 && wanted { Some(entry.fd as u64) } else { None }
+}
+
+/// Whether bit `index` of the set that select reads is set.
+#[inline(always)]
+fn selected(scan: &mut Scan, index: u64) -> bool {
+    if index & 63 == 0 {
+        // SAFETY: the helper checks the address.
+        scan.word = unsafe { bpf_probe_read_user((scan.base + index / 8) as *const u64) }.unwrap_or(0);
+    }
+    scan.word & (1 << (index & 63)) != 0
+}
+
+unsafe extern "C" fn count_polled(index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: `Scan::run` passes a `Scan`.
+    let scan = unsafe { &mut *context.cast::<Scan>() };
+    let Some(fd) = polled(scan, index, false) else { return 0 };
+    i64::from(scan.census.add(file::member(file::of_fd(scan.task, fd))))
+}
+
+unsafe extern "C" fn count_selected(index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: `Scan::run` passes a `Scan`.
+    let scan = unsafe { &mut *context.cast::<Scan>() };
+    if !selected(scan, index) {
+        return 0;
+    }
+    i64::from(scan.census.add(file::member(file::of_fd(scan.task, index))))
+}
+
+/// One step of a walk through the red-black tree of an epoll set: down to the left, down to the right, or up.
+unsafe extern "C" fn count_watched(_index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: `Scan::run` passes a `Scan`.
+    let scan = unsafe { &mut *context.cast::<Scan>() };
+    let node = scan.node;
+    if node == 0 {
+        scan.complete = true;
+        return 1;
+    }
+    let parent: Kernel = field::<u64>(node, offset!(rb_parent)).unwrap_or(0) & !3;
+    let left: Kernel = field(node, offset!(rb_left)).unwrap_or(0);
+    let right: Kernel = field(node, offset!(rb_right)).unwrap_or(0);
+    let mut settled = false;
+    scan.node = if scan.previous == parent {
+        let item = node - u64::from(offset!(epitem_rbn));
+        let watched: Kernel = field(item, offset!(epitem_file)).unwrap_or(0);
+        settled = scan.census.add(file::member(watched));
+        first_of(left, right, parent)
+    } else if left != 0 && scan.previous == left {
+        first_of(right, parent, 0)
+    } else {
+        parent
+    };
+    scan.previous = node;
+    i64::from(settled)
+}
+
+#[inline(always)]
+fn first_of(a: Kernel, b: Kernel, c: Kernel) -> Kernel {
+    if a != 0 {
+        a
+    } else if b != 0 {
+        b
+    } else {
+        c
+    }
+}
+
+/// A readiness call returned descriptors: marks what it covers with `cover`.
+#[inline(always)]
+pub fn returned(t: &mut Thread, class: CallClass, events: i64, cover: Cover) {
+    // SAFETY: the helper has no preconditions.
+    let task = unsafe { bpf_get_current_task() };
+    let args = t.call.args;
+    match class {
+        CallClass::Epoll => mark_epoll(epoll_of(task, args[0]), cover),
+        CallClass::Poll => mark(t, Scan::new(task, args[0]), args[1] as u32, mark_polled, events, cover),
+        CallClass::Select => mark(t, Scan::new(task, args[1]), args[0] as u32, mark_selected, events, cover),
+        _ => {}
+    }
+}
+
+#[inline(always)]
+fn mark_epoll(ep: Kernel, cover: Cover) {
+    if ep == 0 {
+        return;
+    }
+    if let Some(epoll) = EPOLLS.get_ptr_mut(ep) {
+        // SAFETY: a non-null pointer into the map; the last of several writers wins, as it should.
+        unsafe { (*epoll).ready = cover };
+    } else if EPOLLS.insert(ep, Epoll { ready: cover }, 0).is_err() {
+        PerCpu.lose(Loss::MapFull);
+    }
+}
+
+#[inline(always)]
+fn mark(
+    t: &mut Thread,
+    mut scan: Scan,
+    count: u32,
+    callback: unsafe extern "C" fn(u64, *mut c_void) -> i64,
+    events: i64,
+    cover: Cover,
+) {
+    scan.cover = cover;
+    scan.left = events as u64;
+    scan.run(count.min(MAX_SCAN), callback);
+    if count > MAX_SCAN {
+        t.ready.cut_at = cover.at;
+        PerCpu.lose(Loss::WideScansCut);
+    }
+}
+
+unsafe extern "C" fn mark_polled(index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: `Scan::run` passes a `Scan`.
+    let scan = unsafe { &mut *context.cast::<Scan>() };
+    match polled(scan, index, true) {
+        Some(fd) => mark_fd(scan, fd),
+        None => 0,
+    }
+}
+
+unsafe extern "C" fn mark_selected(index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: `Scan::run` passes a `Scan`.
+    let scan = unsafe { &mut *context.cast::<Scan>() };
+    if selected(scan, index) { mark_fd(scan, index) } else { 0 }
+}
+
+/// Marks one returned descriptor; returns non-zero once all of them are marked.
+#[inline(always)]
+fn mark_fd(scan: &mut Scan, fd: u64) -> i64 {
+    let open = file::of_fd(scan.task, fd);
+    if matches!(file::kind(open), trace_common::syscall::FileKind::Socket) {
+        let sk = file::sock(open);
+        if let Some(conn) = conns::of_sock(sk, scan.cover.at - 1) {
+            // SAFETY: a non-null pointer into the map.
+            unsafe { (*conn).ready = scan.cover };
+        }
+    }
+    scan.left = scan.left.saturating_sub(1);
+    i64::from(scan.left == 0)
+}

@@ -1,0 +1,74 @@
+//! From a thread to its record.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use trace_common::{
+    kernel::Control,
+    loss::{Loss, Sink},
+    thread::Thread,
+};
+
+use crate::maps::{CONTROL, PerCpu, SLOTS, TID_SLOT};
+
+/// The record of thread `tid`, if it belongs to the target.
+#[inline(always)]
+pub fn thread(tid: u32) -> Option<*mut Thread> {
+    let slot = *TID_SLOT.get(tid)?;
+    if slot == 0 {
+        return None;
+    }
+    SLOTS.get_ptr_mut(slot)
+}
+
+/// Whether thread `tid` belongs to the target.
+#[inline(always)]
+pub fn is_target(tid: u32) -> bool {
+    TID_SLOT.get(tid).is_some_and(|slot| *slot != 0)
+}
+
+/// The window and the switches.
+#[inline(always)]
+pub fn control() -> Option<&'static Control> {
+    CONTROL.get(0)
+}
+
+/// Where an event stands in the window.
+#[derive(Clone, Copy)]
+pub struct Moment {
+    /// Start of the window.
+    pub start: u64,
+    /// Time of the event.
+    pub now: u64,
+    /// The switches.
+    pub control: &'static Control,
+}
+
+/// The present moment, if the window is open.
+#[inline(always)]
+pub fn moment() -> Option<Moment> {
+    let control = control()?;
+    // SAFETY: the helper has no preconditions.
+    let now = control.clamp(unsafe { bpf_ktime_get_ns() })?;
+    Some(Moment { start: control.start, now, control })
+}
+
+/// Calls `f` with the record of thread `tid`, inside a write section that readers can see.
+#[inline(always)]
+pub fn with_thread(tid: u32, f: impl FnOnce(&mut Thread, Moment)) {
+    let Some(record) = thread(tid) else { return };
+    let Some(moment) = moment() else { return };
+    // SAFETY: the owner part has one writer at a time: the thread's own events and the switches that take it off or
+    // put it on a CPU; tracing programs run with preemption off. What breaks this is counted below.
+    let t = unsafe { &mut *record };
+    let seq = &raw mut t.seq;
+    // SAFETY: `seq` points into the record.
+    let before = unsafe { seq.read_volatile() };
+    if before & 1 != 0 {
+        PerCpu.lose(Loss::Nested);
+        return;
+    }
+    // SAFETY: as above; the writes are volatile so that they stay around the section.
+    unsafe { seq.write_volatile(before.wrapping_add(1)) };
+    f(t, moment);
+    // SAFETY: as above.
+    unsafe { seq.write_volatile(before.wrapping_add(2)) };
+}
