@@ -1,1 +1,48 @@
-fn main() {}
+//! Developer tasks of the workspace, run as `cargo xtask <task>`.
+//!
+//! A task prints what it is about to do before it does it, and an error names the command that fixes it.
+//! Nothing here is needed to build or run `trace` itself: the probes' object is committed.
+
+mod build_ebpf;
+mod check;
+mod ldd;
+mod manifest;
+mod process;
+mod setup;
+mod toolchain;
+mod vm;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Developer tasks of the trace workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Install what building the probes needs (with --vm: what the virtual machines need)
+    Setup(setup::Args),
+    /// Build the probes and store the object and its manifest under trace-ebpf/prebuilt
+    BuildEbpf(build_ebpf::Args),
+    /// Compare the committed object with its sources, check the formatting, lint both targets
+    Check(check::Args),
+    /// Run the exact tests under Debian's kernels 6.1 and 6.12 in QEMU
+    Vm(vm::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Setup(args) => setup::run(&args),
+        Task::BuildEbpf(args) => build_ebpf::run(&args),
+        Task::Check(args) => check::run(&args),
+        Task::Vm(args) => vm::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
