@@ -46,6 +46,12 @@ offsets! {
     task_iowait = "task_struct:in_iowait",
     /// Bit number of `in_iowait` within that byte.
     iowait_bit = "",
+    /// When it last got onto a CPU, in the scheduler's clock.
+    task_last_arrival = "task_struct:sched_info.last_arrival",
+    /// When it was last put on a run queue, in the scheduler's clock; 0 once it runs.
+    task_last_queued = "task_struct:sched_info.last_queued",
+    /// Time it has waited on run queues.
+    task_run_delay = "task_struct:sched_info.run_delay",
     /// Table of open files.
     task_files = "task_struct:files",
     /// Its `fdtable`.
@@ -134,6 +140,8 @@ pub struct Control {
     pub follow: u32,
     /// Process id of the tracer, which is never followed.
     pub tracer: u32,
+    /// `CLOCK_MONOTONIC` minus the scheduler's clock, as the canary found it; 0 if unknown.
+    pub rq_offset: u64,
 }
 
 impl Control {

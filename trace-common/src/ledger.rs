@@ -56,6 +56,7 @@ fn settle(t: &mut Thread, now: u64, sink: &mut impl Sink) {
 /// The first event of a thread that was not born in the window: its clock starts with the window.
 #[inline(always)]
 fn open(t: &mut Thread, start: u64) {
+    t.flags &= !flag::ARRIVAL_SEEN;
     t.clock = start;
     t.on_at = start;
     t.off_at = start;
@@ -73,6 +74,7 @@ fn running(t: &mut Thread, now: u64, sink: &mut impl Sink) {
     book(t, Account::Unknown, now, sink);
     t.sched = Sched::Running as u8;
     t.on_at = now;
+    t.flags &= !flag::ARRIVAL_SEEN;
 }
 
 /// A record for a thread born at `now`; it leaves the kernel by the exit of the call that made it.
@@ -191,6 +193,7 @@ pub fn switch_out(
     now: u64,
     off: Off,
     seed: Option<Registers>,
+    stamps: Stamps,
     sink: &mut impl Sink,
 ) {
     if t.sched == Sched::Unseen as u8 {
@@ -201,6 +204,10 @@ pub fn switch_out(
         }
     }
     running(t, now, sink);
+    if t.flags & flag::ARRIVAL_SEEN != 0 && stamps.last_arrival != 0 {
+        t.rq_offset = t.on_at.wrapping_sub(stamps.last_arrival);
+    }
+    t.run_delay = stamps.run_delay;
     t.off_at = now;
     match off {
         Off::Preempted => {
@@ -241,10 +248,17 @@ pub struct Seed {
 
 /// The thread gets onto a CPU. `seed` is asked for only when nothing was seen before.
 #[inline(always)]
-pub fn switch_in(t: &mut Thread, start: u64, now: u64, seed: Option<Seed>, sink: &mut impl Sink) {
+pub fn switch_in(
+    t: &mut Thread,
+    start: u64,
+    now: u64,
+    seed: Option<Seed>,
+    queued_at: u64,
+    sink: &mut impl Sink,
+) {
     match t.sched() {
         Sched::Unseen => first_switch_in(t, start, now, seed, sink),
-        Sched::Asleep => wake(t, now, sink),
+        Sched::Asleep => wake(t, now, queued_at, sink),
         Sched::Preempted | Sched::Newborn => {
             let account = t.account();
             let nanos = book(t, account, now, sink);
@@ -257,6 +271,71 @@ pub fn switch_in(t: &mut Thread, start: u64, now: u64, seed: Option<Seed>, sink:
     }
     t.sched = Sched::Running as u8;
     t.on_at = now;
+    t.flags |= flag::ARRIVAL_SEEN;
+}
+
+/// The scheduler's own stamps of a thread (`struct sched_info`, `include/linux/sched.h`), in the scheduler's clock; 0
+/// where unknown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stamps {
+    /// When it last got onto a CPU.
+    pub last_arrival: u64,
+    /// When it was last put on a run queue; 0 once it runs.
+    pub last_queued: u64,
+    /// Time it has waited on run queues.
+    pub run_delay: u64,
+}
+
+impl Stamps {
+    /// A stamp in the clock of the probes; 0 if it is unknown.
+    #[inline(always)]
+    pub fn in_our_clock(stamp: u64, t: &Thread, default_offset: u64) -> u64 {
+        let offset = if t.rq_offset != 0 { t.rq_offset } else { default_offset };
+        if stamp == 0 || offset == 0 { 0 } else { stamp.wrapping_add(offset) }
+    }
+}
+
+/// An event of a thread's own although it was not seen to get onto a CPU. Some switches are not traced: on machines whose
+/// supervisor hides its own threads from tracing, every switch *from* such a thread, and every wake-up by an interrupt
+/// that hits one. The kernel's own stamps say when it arrived, and how long it had been queued.
+#[inline(always)]
+pub fn arrive_unseen(
+    t: &mut Thread,
+    start: u64,
+    now: u64,
+    stamps: Stamps,
+    default_offset: u64,
+    seed: Option<Seed>,
+    sink: &mut impl Sink,
+) {
+    let arrival = Stamps::in_our_clock(stamps.last_arrival, t, default_offset);
+    if t.sched == Sched::Unseen as u8 {
+        if arrival > start && arrival <= now {
+            sink.lose(Loss::RecoveredSwitches);
+            first_switch_in(t, start, arrival, seed, sink);
+            t.sched = Sched::Running as u8;
+            t.on_at = arrival;
+        }
+        return;
+    }
+    if arrival == 0 || t.sched == Sched::Dead as u8 {
+        return; // `running` books the time to `unknown`
+    }
+    sink.lose(Loss::RecoveredSwitches);
+    let arrival = if arrival < t.clock { t.clock } else { arrival };
+    let arrival = if arrival > now { now } else { arrival };
+    if t.sched == Sched::Asleep as u8 {
+        let delay = stamps.run_delay.wrapping_sub(t.run_delay);
+        let queued_at = if delay < arrival { arrival - delay } else { arrival };
+        wake(t, arrival, queued_at, sink);
+    } else {
+        let account = t.account();
+        let nanos = book(t, account, arrival, sink);
+        sink.observe(account, nanos);
+    }
+    t.sched = Sched::Running as u8;
+    t.on_at = arrival;
+    t.flags &= !flag::ARRIVAL_SEEN;
 }
 
 #[inline(always)]
@@ -281,10 +360,13 @@ fn first_switch_in(t: &mut Thread, start: u64, now: u64, seed: Option<Seed>, sin
 }
 
 #[inline(always)]
-fn wake(t: &mut Thread, now: u64, sink: &mut impl Sink) {
+fn wake(t: &mut Thread, now: u64, queued_at: u64, sink: &mut impl Sink) {
     let account = Account::from_u8(t.sleep);
     let mut end = t.woken_at;
-    if end <= t.on_at {
+    if end <= t.on_at && queued_at != 0 {
+        sink.lose(Loss::RecoveredWakeups);
+        end = if queued_at < t.off_at { t.off_at } else { queued_at };
+    } else if end <= t.on_at {
         sink.lose(Loss::LostWakeups);
         end = now;
     } else if end < t.off_at {

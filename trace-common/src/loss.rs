@@ -33,10 +33,14 @@ losses! {
     CompatCalls,
     /// Memory of the target could not be read.
     UserFaults,
-    /// A sleep ended and no wake-up had been seen.
+    /// A sleep ended, no wake-up had been seen, and the kernel's own stamps could not stand in.
     LostWakeups,
-    /// A thread ran that had not been seen to be switched in.
+    /// A thread ran that had not been seen to be switched in, and the kernel's own stamps could not stand in.
     MissedSwitches,
+    /// A wake-up that was not traced and was taken from the kernel's own stamp (no loss).
+    RecoveredWakeups,
+    /// A switch-in that was not traced and was taken from the kernel's own stamps (no loss).
+    RecoveredSwitches,
     /// A wake-up that was traced before the switch that it ends (no loss; see DESIGN §8).
     EarlyWakeups,
     /// Connections first seen.

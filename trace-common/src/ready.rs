@@ -1,7 +1,9 @@
 //! Readiness waits: select, poll, epoll.
 
+use crate::bounded;
 use crate::call::flag as call_flag;
 use crate::conn::Cover;
+use crate::syscall::CallClass;
 use crate::thread::Thread;
 
 /// How many peers a wait is over. A *peer* is a connected or listening socket or a tty; wake-up descriptors (eventfd,
@@ -125,6 +127,8 @@ pub struct Ready {
     pub cut_at: u64,
     /// Waits that slept or returned, by [`Width`].
     pub by_width: [u64; WIDTHS],
+    /// Calls by family: select, poll, epoll, and one that stays unused.
+    pub by_call: [u64; 4],
     /// Arguments of the call whose width was measured last.
     pub measured_args: [u64; 2],
     /// Calls since then.
@@ -155,6 +159,7 @@ impl Ready {
         slept_end_at: 0,
         cut_at: 0,
         by_width: [0; WIDTHS],
+        by_call: [0; 4],
         measured_args: [0; 2],
         since_measured: 0,
         empty_streak: 0,
@@ -187,13 +192,15 @@ pub fn finish(t: &mut Thread, now: u64, ret: i64) -> Option<Cover> {
     let slept = t.call.has(call_flag::SLEPT);
     let ready = &mut t.ready;
     ready.calls += 1;
+    let family = bounded::<4>(usize::from(t.call.class.wrapping_sub(CallClass::Select as u8)));
+    ready.by_call[family] = ready.by_call[family].wrapping_add(1);
     if slept {
         ready.slept += 1;
         ready.slept_end_at = now;
         ready.empty_streak = 0;
     }
     if slept || ret > 0 {
-        let w = ready.width as usize & (WIDTHS - 1);
+        let w = bounded::<WIDTHS>(usize::from(ready.width));
         ready.by_width[w] = ready.by_width[w].wrapping_add(1);
     }
     if ret == 0 && !slept {

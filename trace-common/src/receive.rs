@@ -74,6 +74,25 @@ impl Receives {
         copy_bounded: 0,
         zero_copy: 0,
     };
+
+    /// Adds `other` (host side).
+    pub fn add(&mut self, other: &Receives) {
+        self.calls += other.calls;
+        self.with_data += other.with_data;
+        self.eof += other.eof;
+        self.eagain += other.eagain;
+        self.interrupted += other.interrupted;
+        self.failed += other.failed;
+        self.bytes += other.bytes;
+        self.slept += other.slept;
+        self.after_ready += other.after_ready;
+        self.polled += other.polled;
+        self.signalled += other.signalled;
+        self.completed += other.completed;
+        self.immediate += other.immediate;
+        self.copy_bounded += other.copy_bounded;
+        self.zero_copy += other.zero_copy;
+    }
 }
 
 /// Accepts of one thread.
@@ -94,6 +113,14 @@ pub struct Accepts {
 impl Accepts {
     /// None.
     pub const ZERO: Accepts = Accepts { calls: 0, accepted: 0, eagain: 0, slept: 0 };
+
+    /// Adds `other` (host side).
+    pub fn add(&mut self, other: &Accepts) {
+        self.calls += other.calls;
+        self.accepted += other.accepted;
+        self.eagain += other.eagain;
+        self.slept += other.slept;
+    }
 }
 
 /// The end of one receive call on a socket.
@@ -115,6 +142,7 @@ pub struct ReceiveEnd {
 #[inline(always)]
 pub fn finish(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, sink: &mut impl Sink) {
     t.receives.calls += 1;
+    t.receive_nr = u64::from(t.call.nr);
     let side = conn.as_ref().map_or(Side::Other, |c| c.side());
     let s = bounded::<SIDES>(side as usize);
     t.wait_by_side[s] = t.wait_by_side[s].wrapping_add(t.call.wait_ns);

@@ -48,6 +48,8 @@ pub mod flag {
     pub const KERNEL_IO: u8 = 2;
     /// It issued a 32-bit or x32 call.
     pub const COMPAT: u8 = 4;
+    /// Its last switch-in was traced (and not recovered).
+    pub const ARRIVAL_SEEN: u8 = 8;
 }
 
 /// The record.
@@ -80,6 +82,10 @@ pub struct Thread {
     pub on_at: u64,
     /// Last switch off a CPU.
     pub off_at: u64,
+    /// `CLOCK_MONOTONIC` minus the scheduler's clock at the last switch off a CPU; 0 if unknown.
+    pub rq_offset: u64,
+    /// The kernel's run-queue delay of it at that switch.
+    pub run_delay: u64,
     /// Voluntary switches: it went to sleep.
     pub sleeps: u64,
     /// Involuntary switches.
@@ -92,6 +98,8 @@ pub struct Thread {
     pub call: Call,
     /// Receives on sockets.
     pub receives: Receives,
+    /// Number of the call of the last receive.
+    pub receive_nr: u64,
     /// Accepts.
     pub accepts: Accepts,
     /// Readiness waits.
@@ -127,12 +135,15 @@ impl Thread {
             clock: 0,
             on_at: 0,
             off_at: 0,
+            rq_offset: 0,
+            run_delay: 0,
             sleeps: 0,
             preemptions: 0,
             ledger: [0; Account::SLOTS],
             mark: [0; Account::SLOTS],
             call: Call::NONE,
             receives: Receives::ZERO,
+            receive_nr: u64::MAX,
             accepts: Accepts::ZERO,
             ready: Ready::ZERO,
             sends: 0,

@@ -1,0 +1,151 @@
+//! From the kernel's records to the plain data of a snapshot.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use trace_common::account::Account;
+use trace_common::call::{CallState, flag as call_flag};
+use trace_common::conn::{Conn, Ending, Side, flag as conn_flag};
+use trace_common::loss::{Loss, Sink};
+use trace_common::ready::{Ready, Width};
+use trace_common::thread::{Sched, Thread as Record, flag};
+
+use crate::kernel::names;
+use crate::snapshot::{Connection, Episodes, InFlight, Readiness, Thread};
+
+/// A sink for what happens while a record is closed on the host: nothing of it is new.
+pub struct Quiet;
+
+impl Sink for Quiet {
+    fn lose(&mut self, _: Loss) {}
+    fn observe(&mut self, _: Account, _: u64) {}
+}
+
+/// The window, in the probes' clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// Start, ns.
+    pub start: u64,
+    /// End, ns.
+    pub end: u64,
+}
+
+/// The data of a closed record.
+pub fn thread(record: &Record, comm: String, span: Span) -> Thread {
+    let died = record.sched() == Sched::Dead;
+    let born = record.born_at.max(span.start);
+    let last = if died { record.died_at } else { span.end };
+    let lived_ns = last.saturating_sub(born);
+    Thread {
+        tid: record.tid,
+        pid: record.tgid,
+        comm,
+        alive: !died,
+        count: 1,
+        kernel_io: record.flags & flag::KERNEL_IO != 0,
+        lived_ns,
+        ledger: Account::ALL.into_iter().map(|a| (a, record.ledger[a.index()])).collect(),
+        wait_data_by_side: wait_by_side(record),
+        receives: record.receives,
+        receive_syscall: u32::try_from(record.receive_nr).ok().map(names::syscall),
+        accepts: record.accepts,
+        readiness: readiness(&record.ready),
+        episodes: Side::ALL.into_iter().map(|s| (s, episodes(record, s))).collect(),
+        sends: record.sends,
+        sent_bytes: record.sent_bytes,
+        sleeps: record.sleeps,
+        preemptions: record.preemptions,
+        schedstat: None,
+        in_flight: in_flight(record, span),
+        waited_before: record.flags & flag::WAITED_BEFORE != 0,
+        silent: false,
+    }
+}
+
+/// `wait_data` by side; what a receive in flight has waited so far belongs to the side that is known of it.
+fn wait_by_side(record: &Record) -> BTreeMap<Side, u64> {
+    let mut by_side: BTreeMap<Side, u64> =
+        Side::ALL.into_iter().map(|s| (s, record.wait_by_side[s.index()])).collect();
+    let booked: u64 = by_side.values().sum();
+    let open = record.ledger[Account::WaitData.index()].saturating_sub(booked);
+    *by_side.entry(Side::from_u8(record.call.side)).or_default() += open;
+    by_side
+}
+
+fn readiness(ready: &Ready) -> Readiness {
+    let by = |width: Width| ready.by_width[width as usize];
+    Readiness {
+        calls: ready.calls,
+        slept: ready.slept,
+        returned: ready.returned,
+        empty: ready.empty,
+        events: ready.events,
+        width_none: by(Width::None),
+        width_listeners: by(Width::Listeners),
+        width_one: by(Width::One),
+        width_datagram: by(Width::Datagram),
+        width_many: by(Width::Many),
+        width_unknown: by(Width::Unknown),
+        by_call: [ready.by_call[0], ready.by_call[1], ready.by_call[2]],
+    }
+}
+
+fn episodes(record: &Record, side: Side) -> Episodes {
+    let s = side.index();
+    let by = |ending: Ending| u64::from(record.episodes[s][ending.index()]);
+    Episodes {
+        slept: by(Ending::Slept),
+        ready_wide: by(Ending::ReadyWide),
+        ready_narrow: by(Ending::ReadyNarrow),
+        ready_unknown: by(Ending::ReadyUnknown),
+        polled: by(Ending::Polled),
+        signalled: 0,
+        completed: 0,
+        connections: u64::from(record.connections[s]),
+        narrow_connections: u64::from(record.narrow_connections[s]),
+    }
+}
+
+fn in_flight(record: &Record, span: Span) -> Option<InFlight> {
+    if record.sched() != Sched::Asleep {
+        return None;
+    }
+    let in_call = record.call.state == CallState::Active as u8;
+    Some(InFlight {
+        syscall: in_call.then(|| names::syscall(record.call.nr)),
+        account: Account::from_u8(record.sleep),
+        since_ns: span.end.saturating_sub(record.off_at.max(span.start)),
+        before_attach: in_call && record.call.has(call_flag::BEFORE_ATTACH),
+    })
+}
+
+/// The data of a connection.
+pub fn connection(conn: &Conn) -> Connection {
+    Connection {
+        side: conn.side(),
+        address: address(conn),
+        pid: conn.tgid,
+        tid: conn.tid,
+        handovers: conn.handovers,
+        waits: conn.waits,
+        wait_ns: conn.wait_ns,
+        receives: conn.receives,
+        bytes: conn.bytes,
+        episodes: conn.episodes,
+        accepted: conn.flags & conn_flag::ACCEPTED != 0,
+        asked_nonblocking: conn.flags & conn_flag::ASKED_NONBLOCKING != 0,
+        asked_blocking: conn.flags & conn_flag::ASKED_BLOCKING != 0,
+        in_epoll: conn.flags & conn_flag::IN_EPOLL != 0,
+    }
+}
+
+fn address(conn: &Conn) -> String {
+    let [a, b, c, d, ..] = conn.remote;
+    let ip = match i32::from(conn.family) {
+        libc::AF_INET => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
+        libc::AF_INET6 => IpAddr::V6(Ipv6Addr::from(conn.remote)).to_canonical(),
+        libc::AF_UNIX => return "unix".to_owned(),
+        other => return format!("family {other}"),
+    };
+    SocketAddr::new(ip, conn.remote_port).to_string()
+}

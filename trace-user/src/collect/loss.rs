@@ -1,0 +1,69 @@
+//! Loss counters by the names of the report.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd};
+
+use aya::Ebpf;
+use trace_common::loss::{Loss, Losses};
+
+/// Counters of the contract (DESIGN §7) that the probes of this tier never add to: what they count cannot happen without
+/// io_uring's completions or slot reuse.
+const ALWAYS_THERE: [&str; 2] = ["completed_unmatched", "generation_dropped"];
+
+/// What user space noticed itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Noticed {
+    /// Records that stayed torn.
+    pub torn_reads: u64,
+    /// Threads of the target without a record at the end.
+    pub threads_missed: u64,
+    /// Connections that the table no longer holds.
+    pub connections_evicted: u64,
+}
+
+/// All counters, by name.
+pub fn report(kernel: &Losses, noticed: Noticed, recursion: u64) -> BTreeMap<String, u64> {
+    let mut loss: BTreeMap<String, u64> =
+        Loss::ALL.iter().map(|l| (name(*l).to_owned(), kernel.counts[*l as usize])).collect();
+    for name in ALWAYS_THERE {
+        loss.insert(name.to_owned(), 0);
+    }
+    let nested = kernel.counts[Loss::Nested as usize];
+    loss.insert("recursion_missed".to_owned(), recursion + nested);
+    loss.insert("torn_reads".to_owned(), noticed.torn_reads);
+    loss.insert("threads_missed".to_owned(), noticed.threads_missed);
+    loss.insert("connections_evicted".to_owned(), noticed.connections_evicted);
+    loss
+}
+
+const fn name(loss: Loss) -> &'static str {
+    match loss {
+        Loss::ExitWithoutEnter => "exit_without_enter",
+        Loss::EnterWithoutExit => "enter_without_exit",
+        Loss::ClockBackwards => "clock_backwards",
+        Loss::SlotsExhausted => "slots_exhausted",
+        Loss::MapFull => "map_full",
+        Loss::RingFull => "ring_full",
+        Loss::Nested => "nested",
+        Loss::CompatCalls => "compat_calls",
+        Loss::UserFaults => "user_faults",
+        Loss::LostWakeups => "lost_wakeups",
+        Loss::MissedSwitches => "missed_switches",
+        Loss::RecoveredWakeups => "recovered_wakeups",
+        Loss::RecoveredSwitches => "recovered_switches",
+        Loss::EarlyWakeups => "early_wakeups",
+        Loss::ConnectionsSeen => "connections_seen",
+        Loss::WideScansCut => "wide_scans_cut",
+    }
+}
+
+/// Runs that the kernel skipped because the program was already active on that CPU (`recursion_misses`, 5.12).
+pub fn recursion_misses(ebpf: &Ebpf) -> u64 {
+    ebpf.programs()
+        .filter_map(|(_, program)| {
+            let fd = program.fd().ok()?.as_fd().as_raw_fd();
+            let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+            text.lines().find_map(|l| l.strip_prefix("recursion_misses:")?.trim().parse::<u64>().ok())
+        })
+        .sum()
+}

@@ -1,0 +1,62 @@
+//! Loading the probes, attaching to a target, and reading what they measured.
+
+mod canary;
+mod clock;
+mod convert;
+mod kmaps;
+mod load;
+mod loss;
+pub mod object;
+mod session;
+mod silent;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::failure::Failure;
+use crate::snapshot::Snapshot;
+
+/// What to measure, fully resolved: no option of the command line is looked at beyond this.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Processes (host ids) to attach to, with their threads.
+    pub pids: Vec<u32>,
+    /// Follow descendants, present and future, as well.
+    pub follow: bool,
+    /// Length of the window; `None` runs until stopped or until the target ends.
+    pub duration: Option<Duration>,
+    /// Log up to this many receives, with their two phases.
+    pub log_calls: u32,
+    /// Resolve receives by descriptor although the kernel has `sock_recv_length`.
+    pub by_descriptor: bool,
+    /// Where the kernel's BTF is.
+    pub btf: PathBuf,
+}
+
+/// What a running measurement tells.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// A step of the start.
+    Step(&'static str),
+    /// The window is open over so many processes and threads.
+    Attached {
+        /// Processes.
+        processes: usize,
+        /// Threads.
+        threads: usize,
+    },
+    /// A first verdict can be given on what was seen so far.
+    Interim(Box<Snapshot>),
+}
+
+/// Measures. `stop` answers whether an interrupt came; `progress` is told how it goes.
+///
+/// # Errors
+/// [`Failure`] with the exit code of the contract.
+pub fn measure(
+    options: &Options,
+    stop: &dyn Fn() -> bool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Snapshot, Failure> {
+    session::Session::open(options, progress)?.run(stop, progress)
+}

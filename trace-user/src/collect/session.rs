@@ -1,0 +1,467 @@
+//! One measurement: load, prove, enumerate, open the window, watch, close, read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use trace_common::account::Account;
+use trace_common::call::LoggedCall;
+use trace_common::kernel::Control;
+use trace_common::ledger;
+use trace_common::loss::Loss;
+use trace_common::thread::{Sched, Thread as Record};
+
+use super::convert::{self, Quiet, Span};
+use super::kmaps::{Brief, Maps};
+use super::load::{self, LoadError, Probes, Sizes};
+use super::loss::{self, Noticed};
+use super::{Options, Progress, canary, clock, object, silent};
+use crate::failure::{Code, Failure};
+use crate::kernel::btf::{BtfError, KernelTypes};
+use crate::kernel::proc::Proc;
+use crate::snapshot::{
+    Calibration, Connection, Cost, EndedBy, Host, Process, Schedstat, Snapshot, Thread, Tool, Window,
+};
+
+/// Fewest records of threads; more are made where the target has more.
+const MIN_SLOTS: u32 = 4_096;
+/// Passes over `/proc` until one finds no thread without a record.
+const MAX_PASSES: u32 = 50;
+/// How often the records of ended threads are folded and interrupts are looked for.
+const TICK: Duration = Duration::from_millis(20);
+/// Ended threads listed one by one; further ones are summed up per process.
+const MAX_ENDED: usize = 1_000;
+/// How far ahead the end of the window is set, ns: it must be known to all handlers before it is reached.
+const LEAD: u64 = 200_000;
+/// How long handlers that were in flight when the gate shut may take to finish.
+const GRACE: Duration = Duration::from_millis(2);
+/// When the first interim snapshot is taken, and how often after it.
+const INTERIM: Duration = Duration::from_secs(1);
+
+/// A measurement under way. Dropping it detaches everything.
+pub struct Session<'a> {
+    options: &'a Options,
+    probes: Probes,
+    maps: Maps,
+    proc: Proc,
+    control: Control,
+    tool: Tool,
+    calibration: Calibration,
+    started_at: String,
+    steal: Option<u64>,
+    names: BTreeMap<u32, String>,
+    baseline: BTreeMap<u32, Schedstat>,
+    processes: BTreeMap<u32, Process>,
+    ended: Vec<Thread>,
+    calls: Vec<LoggedCall>,
+    noticed: Noticed,
+}
+
+fn broken(e: anyhow::Error) -> Failure {
+    Failure::internal("the measurement broke", format!("{e:#}"))
+}
+
+impl<'a> Session<'a> {
+    /// Loads, lets the canary sing, gives every thread a record and opens the window.
+    pub fn open(options: &'a Options, progress: &mut dyn FnMut(Progress)) -> Result<Session<'a>, Failure> {
+        let proc = Proc::system();
+        progress(Progress::Step("loading the probes"));
+        let object = object::bytes().map_err(|e| Failure::internal("the probe object cannot be read", e))?;
+        let mut probes = load_probes(options, &object, &proc)?;
+        let mut maps = Maps::take(&mut probes.ebpf).map_err(broken)?;
+        for slot in 1..maps.slot_count() {
+            maps.free(slot).map_err(broken)?;
+        }
+        let by_descriptor = options.by_descriptor || probes.degraded.iter().any(|(h, _)| *h == "sock_recv_length");
+        let mut control = Control {
+            start: 0,
+            end: 0,
+            log_calls: options.log_calls.min(1),
+            by_descriptor: u32::from(by_descriptor),
+            follow: u32::from(options.follow),
+            tracer: std::process::id(),
+            rq_offset: 0,
+        };
+        progress(Progress::Step("checking the probes with known receives"));
+        let (calibration, rq_offset) = canary::run(&mut maps, &proc, control).map_err(broken)?;
+        control.rq_offset = rq_offset;
+        let tool = Tool {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            tier: "full".to_owned(),
+            object_sha256: object::sha256(&object),
+        };
+        let mut session = Session {
+            options,
+            probes,
+            maps,
+            proc,
+            control,
+            tool,
+            calibration,
+            started_at: String::new(),
+            steal: None,
+            names: BTreeMap::new(),
+            baseline: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            ended: Vec::new(),
+            calls: Vec::new(),
+            noticed: Noticed::default(),
+        };
+        session.begin(progress)?;
+        Ok(session)
+    }
+
+    fn begin(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), Failure> {
+        progress(Progress::Step("listing the target's threads"));
+        self.maps.set_control(self.control).map_err(broken)?;
+        self.enumerate()?;
+        self.listeners().map_err(broken)?;
+        let threads: Vec<(u32, u32)> = self.in_use().iter().map(|r| (r.tgid, r.tid)).collect();
+        if threads.is_empty() {
+            let pids: Vec<String> = self.options.pids.iter().map(u32::to_string).collect();
+            return Err(Failure::new(
+                Code::NoTarget,
+                format!("cannot attach to process {}", pids.join(", ")),
+                "it ended before any of its threads was seen",
+            ));
+        }
+        self.steal = self.proc.steal_ns();
+        self.started_at = clock::wall();
+        for (pid, tid) in &threads {
+            if let Some(stat) = self.proc.schedstat(*pid, *tid) {
+                self.baseline.insert(*tid, stat);
+            }
+        }
+        self.control.start = clock::now();
+        self.maps.set_control(self.control).map_err(broken)?;
+        progress(Progress::Attached { processes: self.processes.len(), threads: threads.len() });
+        Ok(())
+    }
+
+    /// Processes of the target at present.
+    fn tree(&self) -> BTreeSet<u32> {
+        let mut pids = if self.options.follow {
+            self.proc.tree(&self.options.pids)
+        } else {
+            self.options.pids.iter().copied().collect()
+        };
+        pids.remove(&std::process::id());
+        pids
+    }
+
+    /// Gives every thread a record, until a pass finds none without one: `task_newtask` reports all that come later.
+    fn enumerate(&mut self) -> Result<(), Failure> {
+        for _ in 0..MAX_PASSES {
+            let mut missing = 0;
+            for pid in self.tree() {
+                self.note_process(pid);
+                for tid in self.proc.threads(pid) {
+                    missing += usize::from(self.register(pid, tid)?);
+                }
+            }
+            if missing == 0 {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn register(&mut self, pid: u32, tid: u32) -> Result<bool, Failure> {
+        if self.maps.slot_of(tid) != 0 {
+            return Ok(false);
+        }
+        let Some(slot) = self.maps.allocate() else { return Ok(false) };
+        self.maps.register(tid, pid, slot).map_err(broken)?;
+        if let Some(stat) = self.proc.stat(pid, tid) {
+            self.names.insert(tid, stat.comm);
+        }
+        Ok(true)
+    }
+
+    fn note_process(&mut self, pid: u32) {
+        if let Some(stat) = self.proc.stat(pid, pid) {
+            let exe = self.proc.exe(pid);
+            let process = Process { pid, comm: stat.comm, exe, alive: true };
+            self.processes.insert(pid, process);
+        }
+    }
+
+    fn listeners(&mut self) -> anyhow::Result<()> {
+        let pids: Vec<u32> = self.processes.keys().copied().collect();
+        for pid in pids {
+            let inodes = self.proc.socket_inodes(pid);
+            for port in self.proc.listen_ports(pid, &inodes) {
+                self.maps.listen_on(port)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All records in use.
+    fn in_use(&self) -> Vec<Brief> {
+        (1..self.maps.slot_count()).filter_map(|slot| self.maps.brief(slot)).collect()
+    }
+
+    /// Watches until the window ends, and reads what was measured.
+    pub fn run(
+        mut self,
+        stop: &dyn Fn() -> bool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Snapshot, Failure> {
+        let begun = Instant::now();
+        let deadline = self.options.duration.map(|d| begun + d);
+        let mut next_interim = begun + INTERIM;
+        let ended_by = loop {
+            if stop() {
+                break EndedBy::Interrupt;
+            }
+            let now = Instant::now();
+            if deadline.is_some_and(|d| now >= d) {
+                break EndedBy::Duration;
+            }
+            if self.fold().map_err(broken)? == 0 {
+                break EndedBy::TargetExit;
+            }
+            if now >= next_interim {
+                next_interim = now + INTERIM;
+                let span = Span { start: self.control.start, end: clock::now() };
+                let snapshot = self.snapshot(span, EndedBy::Interrupt, &BTreeMap::new(), &BTreeMap::new())?;
+                progress(Progress::Interim(Box::new(snapshot)));
+            }
+            let until = deadline.map_or(TICK, |d| d.saturating_duration_since(Instant::now()).min(TICK));
+            std::thread::sleep(until);
+        };
+        self.finish(ended_by)
+    }
+
+    /// Folds the records of ended threads and frees them; returns how many threads live.
+    fn fold(&mut self) -> anyhow::Result<usize> {
+        let fresh = self.maps.logged();
+        let room = (self.options.log_calls as usize).saturating_sub(self.calls.len());
+        self.calls.extend(fresh.into_iter().take(room));
+        let mut living = 0;
+        for brief in self.in_use() {
+            if self.maps.slot_of(brief.tid) == brief.slot {
+                living += 1;
+                self.note_newborn(brief);
+                continue;
+            }
+            let span = Span { start: self.control.start, end: clock::now() };
+            if let Some((record, _)) = self.maps.record(brief.slot)
+                && record.sched() == Sched::Dead
+            {
+                let comm = self.name(record.tid, record.tgid);
+                self.end(convert::thread(&record, comm, span));
+            }
+            self.names.remove(&brief.tid);
+            self.maps.free(brief.slot)?;
+        }
+        Ok(living)
+    }
+
+    fn note_newborn(&mut self, record: Brief) {
+        if self.names.contains_key(&record.tid) {
+            return;
+        }
+        if let Some(stat) = self.proc.stat(record.tgid, record.tid) {
+            self.names.insert(record.tid, stat.comm);
+        }
+        if !self.processes.contains_key(&record.tgid) {
+            self.note_process(record.tgid);
+        }
+    }
+
+    /// Keeps an ended thread: one by one up to a limit, then summed up per process.
+    fn end(&mut self, mut thread: Thread) {
+        thread.alive = false;
+        if self.ended.len() >= MAX_ENDED
+            && let Some(sum) = self.ended.iter_mut().find(|t| t.pid == thread.pid)
+        {
+            sum.merge(&thread);
+            return;
+        }
+        self.ended.push(thread);
+    }
+
+    fn name(&self, tid: u32, pid: u32) -> String {
+        self.names
+            .get(&tid)
+            .cloned()
+            .or_else(|| self.processes.get(&pid).map(|p| p.comm.clone()))
+            .unwrap_or_else(|| "?".to_owned())
+    }
+
+    /// Closes the window and reads.
+    fn finish(mut self, ended_by: EndedBy) -> Result<Snapshot, Failure> {
+        let living = self.in_use();
+        let samples: BTreeMap<u32, silent::Sample> = living
+            .iter()
+            .filter(|r| r.sched == Sched::Unseen as u8)
+            .filter_map(|r| Some((r.tid, silent::sample(&self.proc, r.tgid, r.tid)?)))
+            .collect();
+        self.control.end = clock::now() + LEAD;
+        self.maps.set_control(self.control).map_err(broken)?;
+        while clock::now() < self.control.end {
+            std::hint::spin_loop();
+        }
+        let stats: BTreeMap<u32, Schedstat> =
+            living.iter().filter_map(|r| Some((r.tid, self.proc.schedstat(r.tgid, r.tid)?))).collect();
+        std::thread::sleep(GRACE);
+        self.fold().map_err(broken)?;
+        self.count_missed();
+        let span = Span { start: self.control.start, end: self.control.end };
+        self.snapshot(span, ended_by, &samples, &stats)
+    }
+
+    fn count_missed(&mut self) {
+        for pid in self.tree() {
+            for tid in self.proc.threads(pid) {
+                // A thread younger than the window's end has no record and is none of ours.
+                let old = self.proc.stat(pid, tid).is_some_and(|s| {
+                    let ns = s.start_ticks * (1_000_000_000 / rustix::param::clock_ticks_per_second());
+                    ns + 50_000_000 < self.control.end && !matches!(s.state, 'Z' | 'X')
+                });
+                self.noticed.threads_missed += u64::from(old && self.maps.slot_of(tid) == 0);
+            }
+        }
+        for process in self.processes.values_mut() {
+            process.alive = self.proc.is_alive(process.pid);
+            if let Some(stat) = self.proc.stat(process.pid, process.pid) {
+                process.comm = stat.comm;
+            }
+        }
+    }
+
+    fn snapshot(
+        &mut self,
+        span: Span,
+        ended_by: EndedBy,
+        samples: &BTreeMap<u32, silent::Sample>,
+        stats: &BTreeMap<u32, Schedstat>,
+    ) -> Result<Snapshot, Failure> {
+        let mut threads = self.ended.clone();
+        for brief in self.in_use() {
+            let Some((record, torn)) = self.maps.record(brief.slot) else { continue };
+            self.noticed.torn_reads += u64::from(torn && self.control.end != 0);
+            threads.push(self.living(record, span, samples, stats.get(&record.tid)));
+        }
+        threads.sort_by_key(|t| (t.pid, t.tid));
+        let losses = self.maps.losses().map_err(broken)?;
+        let connections: Vec<Connection> = self.maps.connections().iter().map(convert::connection).collect();
+        let seen = losses.counts[Loss::ConnectionsSeen as usize];
+        self.noticed.connections_evicted = seen.saturating_sub(connections.len() as u64);
+        let mut distributions = BTreeMap::new();
+        for account in Account::ALL {
+            let buckets = self.maps.distribution(account).map_err(broken)?;
+            if !buckets.is_empty() {
+                distributions.insert(account, buckets);
+            }
+        }
+        Ok(Snapshot {
+            tool: self.tool.clone(),
+            host: host(),
+            window: self.window(span, ended_by),
+            pids: self.options.pids.clone(),
+            processes: self.processes.values().cloned().collect(),
+            threads,
+            connections,
+            distributions,
+            loss: loss::report(&losses, self.noticed, loss::recursion_misses(&self.probes.ebpf)),
+            degraded: self.probes.degraded.iter().map(|(hook, lost)| format!("{hook}: {lost}")).collect(),
+            calibration: self.calibration.clone(),
+            cost: Cost { map_bytes: self.maps.bytes(), ..Cost::default() },
+            calls: self.calls.clone(),
+        })
+    }
+
+    fn window(&self, span: Span, ended_by: EndedBy) -> Window {
+        Window {
+            started_at: self.started_at.clone(),
+            duration_ns: span.end.saturating_sub(span.start),
+            ended_by,
+            steal_ns: self.steal.zip(self.proc.steal_ns()).map(|(before, after)| after.saturating_sub(before)),
+        }
+    }
+
+    fn living(
+        &self,
+        mut record: Record,
+        span: Span,
+        samples: &BTreeMap<u32, silent::Sample>,
+        stat: Option<&Schedstat>,
+    ) -> Thread {
+        let comm = self.name(record.tid, record.tgid);
+        let before = match self.baseline.get(&record.tid) {
+            Some(before) => Some(*before),
+            None if record.born_at != 0 => Some(Schedstat { run_ns: 0, delay_ns: 0 }),
+            None => None,
+        };
+        let stat = stat.zip(before).map(|(after, before)| Schedstat {
+            run_ns: after.run_ns.saturating_sub(before.run_ns),
+            delay_ns: after.delay_ns.saturating_sub(before.delay_ns),
+        });
+        let mut thread = if record.sched() == Sched::Unseen {
+            silent::thread(&record, comm, span, samples.get(&record.tid), stat)
+        } else {
+            let asleep = self.is_asleep(&record);
+            ledger::close(&mut record, span.end, asleep, &mut Quiet);
+            convert::thread(&record, comm, span)
+        };
+        thread.schedstat = stat;
+        thread
+    }
+
+    /// What `/proc` says of a thread whose last wake-up is older than its sleep; see [`ledger::close`].
+    fn is_asleep(&self, record: &Record) -> Option<bool> {
+        let ambiguous = record.sched() == Sched::Asleep
+            && record.woken_at > record.on_at
+            && record.woken_at < record.off_at;
+        if !ambiguous {
+            return None;
+        }
+        Some(self.proc.stat(record.tgid, record.tid)?.state != 'R')
+    }
+}
+
+fn load_probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
+    let types = KernelTypes::read(&options.btf).map_err(no_btf)?;
+    let threads: usize = options.pids.iter().map(|p| proc.threads(*p).len()).sum();
+    let slots = MIN_SLOTS.max((threads as u32).saturating_mul(2));
+    let sizes = Sizes { pid_max: proc.pid_max(), slots };
+    load::load(object, &options.btf, &types, sizes).map_err(refused)
+}
+
+fn no_btf(e: BtfError) -> Failure {
+    Failure::new(Code::Kernel, "the kernel's types (BTF) cannot be used", e.to_string()).fix(
+        "trace needs a kernel built with CONFIG_DEBUG_INFO_BTF=y; check with: ls -l /sys/kernel/btf/vmlinux",
+    )
+}
+
+fn refused(e: LoadError) -> Failure {
+    let denied = {
+        let mut source: Option<&dyn std::error::Error> = Some(&e);
+        let mut found = false;
+        while let Some(error) = source {
+            found |= error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) == Some(libc::EPERM);
+            source = error.source();
+        }
+        found
+    };
+    let detail = format!("{:?}", anyhow::Error::from(e));
+    let why = detail.lines().next().unwrap_or_default().to_owned();
+    if denied {
+        return Failure::new(Code::NotPermitted, "the kernel does not permit the probes", why)
+            .fix("run with sudo, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; check: cat /sys/kernel/security/lockdown")
+            .detail(detail);
+    }
+    Failure::new(Code::Kernel, "the kernel refused the probes", why)
+        .fix("trace supports kernels 6.1 and later; run with -vv for the verifier's log")
+        .detail(detail)
+}
+
+fn host() -> Host {
+    let uname = rustix::system::uname();
+    Host {
+        kernel: uname.release().to_string_lossy().into_owned(),
+        arch: uname.machine().to_string_lossy().into_owned(),
+    }
+}

@@ -1,0 +1,84 @@
+//! Threads of which no event was seen in the whole window: they did one thing all the time, and `/proc` says what.
+
+use trace_common::account::{Account, SleepFacts, sleep_account, state};
+use trace_common::syscall::{CallClass, FileKind, class_of};
+use trace_common::thread::Thread as Record;
+
+use super::convert::{self, Span};
+use crate::kernel::names;
+use crate::kernel::proc::{InCall, Proc};
+use crate::snapshot::{InFlight, Schedstat, Thread};
+
+/// What `/proc` says of a silent thread, read while the window is still open: the record is checked to be unseen
+/// after it has closed, so what was read holds for all of it.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    state: char,
+    in_call: InCall,
+    kind: FileKind,
+    no_descriptors: bool,
+}
+
+/// Samples thread `tid`.
+pub fn sample(proc: &Proc, pid: u32, tid: u32) -> Option<Sample> {
+    let state = proc.stat(pid, tid)?.state;
+    let in_call = proc.in_call(pid, tid);
+    let mut sample = Sample { state, in_call, kind: FileKind::Unknown, no_descriptors: false };
+    if let Some((nr, args)) = in_call {
+        let class = class_of(nr);
+        if matches!(class, CallClass::Read | CallClass::Write | CallClass::Splice) {
+            sample.kind = proc.file_kind(pid, args[0]);
+        }
+        sample.no_descriptors = match class {
+            CallClass::Poll => args[1] as u32 == 0,
+            CallClass::Select => args[0] as u32 == 0,
+            _ => false,
+        };
+    }
+    Some(sample)
+}
+
+/// The account in which a silent thread spent the window. `run_ns` is the kernel's run time of it in the window.
+fn account(sample: &Sample, run_ns: u64) -> Account {
+    let bits = match sample.state {
+        'R' if run_ns > 0 => return Account::User,
+        'R' => return Account::Preempted,
+        'S' => state::INTERRUPTIBLE,
+        'D' => state::UNINTERRUPTIBLE,
+        'T' | 't' => state::STOPPED_OR_TRACED,
+        _ => return Account::Unknown,
+    };
+    sleep_account(SleepFacts {
+        class: sample.in_call.map_or(CallClass::None, |(nr, _)| class_of(nr)),
+        kind: sample.kind,
+        state: bits,
+        iowait: false,
+        no_descriptors: sample.no_descriptors,
+    })
+}
+
+/// The data of a silent thread.
+pub fn thread(
+    record: &Record,
+    comm: String,
+    span: Span,
+    sample: Option<&Sample>,
+    stat: Option<Schedstat>,
+) -> Thread {
+    let account =
+        sample.map_or(Account::Unknown, |sample| account(sample, stat.map_or(0, |schedstat| schedstat.run_ns)));
+    let window = span.end.saturating_sub(span.start);
+    let mut closed = *record;
+    closed.ledger[account.index()] = window;
+    let mut thread = convert::thread(&closed, comm, span);
+    thread.silent = true;
+    if account.is_sleep() {
+        thread.in_flight = Some(InFlight {
+            syscall: sample.and_then(|s| s.in_call).map(|(nr, _)| names::syscall(nr)),
+            account,
+            since_ns: window,
+            before_attach: true,
+        });
+    }
+    thread
+}

@@ -1,0 +1,123 @@
+//! The model: a pure function from a snapshot to verdicts. No I/O, no clock, and the only place that names a verdict.
+
+pub mod findings;
+pub mod io_model;
+pub mod roles;
+pub mod tally;
+pub mod thresholds;
+pub mod verdict;
+pub mod wilson;
+
+use std::collections::BTreeMap;
+
+use trace_common::conn::Side;
+
+use crate::snapshot::{Connection, Snapshot, Thread};
+use io_model::Limits;
+use tally::Tally;
+use verdict::{Evidence, IoVerdict, Kind, ServerVerdict, Verdicts};
+
+/// The sides on which verdicts are decided.
+const SERVER_SIDES: [Side; 2] = [Side::Server, Side::Datagram];
+/// The sides that decide where no server side was seen.
+const OTHER_SIDES: [Side; 3] = [Side::Client, Side::Local, Side::Other];
+
+/// Loss counters that can touch a verdict; the others are information.
+pub const LOSSES: [&str; 13] = [
+    "exit_without_enter",
+    "enter_without_exit",
+    "clock_backwards",
+    "slots_exhausted",
+    "map_full",
+    "recursion_missed",
+    "compat_calls",
+    "torn_reads",
+    "user_faults",
+    "lost_wakeups",
+    "missed_switches",
+    "completed_unmatched",
+    "generation_dropped",
+];
+
+/// What the model says of `snapshot`.
+pub fn classify(snapshot: &Snapshot) -> Verdicts {
+    let limits = limits(snapshot);
+    let mut io_model = judge(snapshot, &|_| true, &|_| true, limits);
+    io_model.upstream = upstream(snapshot, &io_model, limits);
+    let processes = snapshot
+        .processes
+        .iter()
+        .map(|p| (p.pid, judge(snapshot, &|t| t.pid == p.pid, &|c| c.pid == p.pid, limits)))
+        .collect();
+    let threads: BTreeMap<u32, IoVerdict> = snapshot
+        .threads
+        .iter()
+        .map(|t| (t.tid, judge(snapshot, &|other| other.tid == t.tid, &|c| c.tid == t.tid, limits)))
+        .collect();
+    Verdicts {
+        roles: roles::assign(snapshot),
+        findings: findings::find(snapshot, &io_model),
+        blind_spots: findings::blind_spots(snapshot),
+        server_model: server_model(snapshot),
+        io_model,
+        processes,
+        threads,
+    }
+}
+
+fn limits(snapshot: &Snapshot) -> Limits {
+    let calibration = &snapshot.calibration;
+    Limits {
+        losses: LOSSES.iter().filter_map(|name| snapshot.loss.get(*name)).sum(),
+        threads_missed: snapshot.loss.get("threads_missed").copied().unwrap_or(0),
+        canary: (calibration.measured > 0).then(|| calibration.is_exact()),
+        server_side: true,
+    }
+}
+
+/// The verdict on the threads that `member` accepts and the connections that `mine` accepts.
+fn judge(
+    snapshot: &Snapshot,
+    member: &dyn Fn(&Thread) -> bool,
+    mine: &dyn Fn(&Connection) -> bool,
+    limits: Limits,
+) -> IoVerdict {
+    let tally =
+        |sides: &[Side]| Tally::of(snapshot, snapshot.threads.iter().filter(|t| member(t)), mine, sides);
+    let server = tally(&SERVER_SIDES);
+    if server.decided() + server.undecided > 0 {
+        return io_model::decide(&server, limits);
+    }
+    io_model::decide(&tally(&OTHER_SIDES), Limits { server_side: false, ..limits })
+}
+
+/// How the target waits for those whom it asks itself.
+fn upstream(snapshot: &Snapshot, verdict: &IoVerdict, limits: Limits) -> Option<Box<IoVerdict>> {
+    let judged_by_client = verdict.evidence.iter().any(|e| e.code == "client-side");
+    let tally = Tally::of(snapshot, snapshot.threads.iter(), |_| true, &[Side::Client]);
+    if judged_by_client || tally.decided() == 0 {
+        return None;
+    }
+    Some(Box::new(io_model::decide(&tally, limits)))
+}
+
+/// Server models are not classified in this version; the verdict abstains and says so.
+fn server_model(snapshot: &Snapshot) -> ServerVerdict {
+    let accepted: u64 = snapshot.threads.iter().map(|t| t.accepts.accepted).sum();
+    ServerVerdict {
+        name: "inconclusive".to_owned(),
+        qualifier: None,
+        units: None,
+        count: None,
+        confidence: None,
+        alternatives: Vec::new(),
+        evidence: vec![Evidence {
+            code: "not-classified".to_owned(),
+            text: format!("This version does not classify server models; {accepted} connections were accepted."),
+            measured: accepted as f64,
+            threshold: None,
+            kind: Kind::Behaviour,
+            supports: false,
+        }],
+    }
+}

@@ -1,0 +1,172 @@
+//! Adding up what a group of threads did on some sides of its connections.
+
+use trace_common::account::Account;
+use trace_common::conn::Side;
+
+use super::thresholds::NARROW_SHARE;
+use super::verdict::IoModel;
+use crate::snapshot::{Connection, Episodes, Snapshot, Thread};
+
+/// What a group of threads did on some sides.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Episodes that slept in the receive.
+    pub slept: u64,
+    /// … after a wait over several peers, or over one peer by a thread that mostly waits over several.
+    pub wide: u64,
+    /// … after a wait over exactly one peer, by threads whose pattern that is.
+    pub narrow: u64,
+    /// … after a wait of unknown width.
+    pub undecided: u64,
+    /// … after repeated empty asks.
+    pub polled: u64,
+    /// … by a signal.
+    pub signalled: u64,
+    /// … by a completion.
+    pub completed: u64,
+    /// Connections with an episode.
+    pub connections: u64,
+    /// Connections with a narrow episode.
+    pub narrow_connections: u64,
+    /// Narrow episodes on datagram sockets.
+    pub narrow_datagrams: u64,
+    /// Sleeping readiness waits of the threads concerned.
+    pub ready_slept: u64,
+    /// Waits over one peer, and over several, of the threads concerned.
+    pub waits_one: u64,
+    /// See `waits_one`.
+    pub waits_many: u64,
+    /// Calls by family: select, poll, epoll.
+    pub by_call: [u64; 3],
+    /// Names of the receive calls, with how many threads use each.
+    pub receive_calls: Vec<(String, u64)>,
+    /// Time lived, and `unknown` time, of the threads concerned.
+    pub lived_ns: u64,
+    /// See `lived_ns`.
+    pub unknown_ns: u64,
+    /// Events of the threads concerned, for the share of losses.
+    pub events: u64,
+    /// Empty asks.
+    pub eagain: u64,
+    /// Connections asked without waiting, by a call that may wait, and in an epoll set.
+    pub asked_nonblocking: u64,
+    /// See `asked_nonblocking`.
+    pub asked_blocking: u64,
+    /// See `asked_nonblocking`.
+    pub in_epoll: u64,
+    /// Connections on these sides in the table.
+    pub listed: u64,
+}
+
+impl Tally {
+    /// Adds up `threads` and the connections that `mine` accepts, on `sides`.
+    pub fn of<'a>(
+        snapshot: &Snapshot,
+        threads: impl Iterator<Item = &'a Thread>,
+        mine: impl Fn(&Connection) -> bool,
+        sides: &[Side],
+    ) -> Tally {
+        let mut tally = Tally::default();
+        for thread in threads {
+            tally.add_thread(thread, sides);
+        }
+        for connection in snapshot.connections.iter().filter(|c| sides.contains(&c.side) && mine(c)) {
+            tally.listed += 1;
+            tally.asked_nonblocking += u64::from(connection.asked_nonblocking);
+            tally.asked_blocking += u64::from(connection.asked_blocking);
+            tally.in_epoll += u64::from(connection.in_epoll);
+        }
+        tally
+    }
+
+    fn add_thread(&mut self, thread: &Thread, sides: &[Side]) {
+        let mut sum = Episodes::default();
+        for side in sides {
+            let Some(episodes) = thread.episodes.get(side) else { continue };
+            sum.add(episodes);
+            if *side == Side::Datagram {
+                self.narrow_datagrams += episodes.ready_narrow;
+            }
+        }
+        let concerned = sum.slept
+            + sum.ready_wide
+            + sum.ready_narrow
+            + sum.ready_unknown
+            + sum.polled
+            + sum.signalled
+            + sum.completed;
+        if concerned == 0 {
+            return;
+        }
+        self.add_episodes(&sum, thread);
+        self.add_waits(thread);
+    }
+
+    fn add_episodes(&mut self, sum: &Episodes, thread: &Thread) {
+        self.slept += sum.slept;
+        self.wide += sum.ready_wide;
+        self.undecided += sum.ready_unknown;
+        if is_narrow(thread) {
+            self.narrow += sum.ready_narrow;
+            self.narrow_connections += sum.narrow_connections;
+        } else {
+            self.wide += sum.ready_narrow;
+        }
+        self.polled += sum.polled;
+        self.signalled += sum.signalled;
+        self.completed += sum.completed;
+        self.connections += sum.connections;
+    }
+
+    fn add_waits(&mut self, thread: &Thread) {
+        self.ready_slept += thread.readiness.slept;
+        self.waits_one += thread.readiness.width_one + thread.readiness.width_datagram;
+        self.waits_many += thread.readiness.width_many;
+        for (sum, calls) in self.by_call.iter_mut().zip(thread.readiness.by_call) {
+            *sum += calls;
+        }
+        if let Some(name) = &thread.receive_syscall {
+            match self.receive_calls.iter_mut().find(|(n, _)| n == name) {
+                Some((_, threads)) => *threads += thread.count,
+                None => self.receive_calls.push((name.clone(), thread.count)),
+            }
+        }
+        self.lived_ns += thread.lived_ns;
+        self.unknown_ns += thread.ns(Account::Unknown);
+        self.eagain += thread.receives.eagain;
+        self.events += thread.sleeps + thread.preemptions + 2 * (thread.receives.calls + thread.readiness.calls);
+    }
+
+    /// Episodes of the model.
+    pub fn episodes(&self, model: IoModel) -> u64 {
+        match model {
+            IoModel::Blocking => self.slept + self.narrow,
+            IoModel::Nonblocking => self.polled,
+            IoModel::Multiplexing => self.wide,
+            IoModel::SignalDriven => self.signalled,
+            IoModel::Asynchronous => self.completed,
+            IoModel::Mixed | IoModel::Inconclusive => 0,
+        }
+    }
+
+    /// Episodes that name a model.
+    pub fn decided(&self) -> u64 {
+        self.slept + self.narrow + self.polled + self.wide + self.signalled + self.completed
+    }
+
+    /// Share of waits over exactly one peer, among those over any.
+    pub fn narrow_share(&self) -> f64 {
+        share(self.waits_one, self.waits_one + self.waits_many)
+    }
+}
+
+/// Whether waiting on exactly one peer is the pattern of a thread.
+fn is_narrow(thread: &Thread) -> bool {
+    let one = thread.readiness.width_one + thread.readiness.width_datagram;
+    share(one, one + thread.readiness.width_many) >= NARROW_SHARE
+}
+
+/// `part / whole`; 0 for an empty whole.
+pub fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}

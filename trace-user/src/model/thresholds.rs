@@ -1,0 +1,42 @@
+//! Every threshold of the model, each with the observation that set it.
+
+/// Share of decided episodes from which a model carries the verdict; below it is `mixed` (DESIGN §2). 142 real server
+/// configurations lie either above 0.95 or below 0.7.
+pub const WINNER_SHARE: f64 = 0.80;
+
+/// Decided episodes for `high` (DESIGN §4): with 30 of 30 the Wilson bound is 0.89, with 27 of 30 it is 0.74.
+pub const HIGH_EPISODES: u64 = 30;
+
+/// Wilson 95 % lower bound of the winner's share for `high` (DESIGN §4). Reached from 16 episodes of 16 on.
+pub const HIGH_LOWER_BOUND: f64 = 0.80;
+
+/// How far ahead of the next model the winner must be for `low` (DESIGN §4).
+pub const LOW_LEAD: f64 = 2.0;
+
+/// Undecided episodes, and `unknown` time, above which `high` is out of reach (DESIGN §4).
+pub const UNDECIDED_SHARE: f64 = 0.05;
+
+/// Share of waits over exactly one peer from which that is a pattern and not a moment (DESIGN §2): an epoll server with
+/// 50 connections that come one after the other waits on one peer in less than 2 % of its waits.
+pub const NARROW_SHARE: f64 = 0.95;
+
+/// Connections that must have been seen before a width separates models (DESIGN §2 and §4): with one connection an epoll
+/// loop whose listener is elsewhere and a private `poll` look alike.
+pub const WIDTH_CONNECTIONS: u64 = 3;
+
+/// Sleeping readiness waits per polled episode below which polling is the model (DESIGN §2); who spins and then sleeps
+/// is multiplexing.
+pub const SPIN_THEN_SLEEP: f64 = 0.05;
+
+/// Share of episodes that ended while polling from which a multiplexing loop is said to spin before it sleeps.
+pub const SPIN_FINDING: f64 = 0.20;
+
+/// Losses per event below which they touch no verdict. On a machine whose supervisor hides its threads from tracing one
+/// system-call exit in a million was not seen.
+pub const LOSS_TOLERANCE: f64 = 1e-4;
+
+/// Empty asks per second of a thread from which polling is said to burn a CPU: a nap of 1 ms gives at most 1,000.
+pub const BURNING_ASKS_PER_SECOND: f64 = 10_000.0;
+
+/// Quantile of the normal distribution for a two-sided 95 % interval.
+pub const Z95: f64 = 1.959_963_985;

@@ -1,0 +1,387 @@
+//! What was measured, as plain data: it can be saved, replayed and classified again without privileges.
+//!
+//! Everything that the model and the reports use goes through here; nothing here knows maps, `/proc` or verdicts.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use trace_common::account::Account;
+use trace_common::conn::Side;
+use trace_common::receive::{Accepts, Receives};
+
+/// One measurement of one target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The tool that measured.
+    pub tool: Tool,
+    /// The machine.
+    pub host: Host,
+    /// When, how long, and why it ended.
+    pub window: Window,
+    /// Process ids that were asked for.
+    pub pids: Vec<u32>,
+    /// Processes seen in the window, by pid.
+    pub processes: Vec<Process>,
+    /// Threads alive at the end, and those that ended within the window, by process and thread id.
+    pub threads: Vec<Thread>,
+    /// Connections seen, as far as the table held them.
+    pub connections: Vec<Connection>,
+    /// Distributions over the whole target: (largest value of the bucket in ns, count).
+    pub distributions: BTreeMap<Account, Vec<(u64, u64)>>,
+    /// Loss counters by the name they have in the report; all of them, 0 when none.
+    pub loss: BTreeMap<String, u64>,
+    /// Figures that this kernel or this run cannot give, with the reason.
+    pub degraded: Vec<String>,
+    /// What the canary did and what was measured of it.
+    pub calibration: Calibration,
+    /// What tracing cost.
+    pub cost: Cost,
+    /// Logged receives, if they were asked for.
+    #[serde(default)]
+    pub calls: Vec<trace_common::call::LoggedCall>,
+}
+
+/// The tool that measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tool {
+    /// Version of `trace`.
+    pub version: String,
+    /// Tier: `full`.
+    pub tier: String,
+    /// SHA-256 of the probe object.
+    pub object_sha256: String,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Host {
+    /// Kernel release.
+    pub kernel: String,
+    /// Architecture.
+    pub arch: String,
+}
+
+/// When, how long, and why it ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Window {
+    /// Wall-clock start, RFC 3339 in UTC.
+    pub started_at: String,
+    /// Length in nanoseconds.
+    pub duration_ns: u64,
+    /// Why it ended.
+    pub ended_by: EndedBy,
+    /// Time that the hypervisor took from all CPUs together.
+    pub steal_ns: Option<u64>,
+}
+
+/// Why a window ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndedBy {
+    /// `--duration` passed.
+    Duration,
+    /// A signal.
+    Interrupt,
+    /// The target ended.
+    TargetExit,
+}
+
+/// One process of the target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Process {
+    /// Process id in the initial namespace.
+    pub pid: u32,
+    /// Its name; a string of the target, not to be trusted.
+    pub comm: String,
+    /// Path of its executable, if it could be read; not to be trusted.
+    pub exe: Option<String>,
+    /// Whether it lives at the end of the window.
+    pub alive: bool,
+}
+
+/// One thread of the target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Thread {
+    /// Thread id.
+    pub tid: u32,
+    /// Process id.
+    pub pid: u32,
+    /// Its name; not to be trusted.
+    pub comm: String,
+    /// Whether it lives at the end of the window; if not, it is summed up in its process's `exited`.
+    pub alive: bool,
+    /// How many ended threads this entry sums up; 1 for a single thread.
+    pub count: u64,
+    /// A kernel worker of the process (io-wq, SQPOLL).
+    pub kernel_io: bool,
+    /// Time lived within the window, ns.
+    pub lived_ns: u64,
+    /// Time by account, ns; adds up to `lived_ns`.
+    pub ledger: BTreeMap<Account, u64>,
+    /// `wait_data` by side, ns.
+    pub wait_data_by_side: BTreeMap<Side, u64>,
+    /// Receives on sockets.
+    pub receives: Receives,
+    /// Name of the call of its last receive.
+    pub receive_syscall: Option<String>,
+    /// Accepts.
+    pub accepts: Accepts,
+    /// Readiness waits.
+    pub readiness: Readiness,
+    /// Episodes by side, at most 1000 a connection.
+    pub episodes: BTreeMap<Side, Episodes>,
+    /// Sends that moved bytes (send, sendto, sendmsg…), and those bytes.
+    pub sends: u64,
+    /// See `sends`.
+    pub sent_bytes: u64,
+    /// Times it went to sleep.
+    pub sleeps: u64,
+    /// Times it was pushed off a CPU.
+    pub preemptions: u64,
+    /// What `/proc/TID/schedstat` says of the window; `None` where it could not be read at both ends.
+    pub schedstat: Option<Schedstat>,
+    /// What it waits in at the end of the window.
+    pub in_flight: Option<InFlight>,
+    /// Its first event ended a wait that had begun before the window, so that wait is longer than shown.
+    pub waited_before: bool,
+    /// Whether no event of it was seen in the whole window; its ledger then comes from `/proc`.
+    pub silent: bool,
+}
+
+/// Run time and run-queue delay, ns, by the kernel's own account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedstat {
+    /// On a CPU.
+    pub run_ns: u64,
+    /// Runnable, waiting for one.
+    pub delay_ns: u64,
+}
+
+/// A wait in progress at the end of the window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InFlight {
+    /// Name of the system call, or `nr N`; `None` outside calls.
+    pub syscall: Option<String>,
+    /// Account.
+    pub account: Account,
+    /// How long it has lasted within the window, ns.
+    pub since_ns: u64,
+    /// Whether it began before the window.
+    pub before_attach: bool,
+}
+
+/// Readiness waits of a thread; those without descriptors are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Calls.
+    pub calls: u64,
+    /// … that slept.
+    pub slept: u64,
+    /// … that returned descriptors.
+    pub returned: u64,
+    /// … that returned nothing and did not sleep.
+    pub empty: u64,
+    /// Descriptors returned.
+    pub events: u64,
+    /// Waits (that slept or returned) by width: wake-ups only.
+    pub width_none: u64,
+    /// … over listeners only.
+    pub width_listeners: u64,
+    /// … over exactly one peer.
+    pub width_one: u64,
+    /// … over exactly one unconnected datagram socket.
+    pub width_datagram: u64,
+    /// … over two or more peers, or a listener and a peer.
+    pub width_many: u64,
+    /// … of unknown width.
+    pub width_unknown: u64,
+    /// Calls by family: select, poll, epoll.
+    pub by_call: [u64; 3],
+}
+
+/// Episodes of one thread on one side, at most 1000 a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Episodes {
+    /// The receive slept.
+    pub slept: u64,
+    /// After a readiness wait over several peers.
+    pub ready_wide: u64,
+    /// After a readiness wait over exactly one.
+    pub ready_narrow: u64,
+    /// After a readiness wait of unknown width.
+    pub ready_unknown: u64,
+    /// After repeated empty asks.
+    pub polled: u64,
+    /// After a signal.
+    pub signalled: u64,
+    /// By a completion.
+    pub completed: u64,
+    /// Connections whose first episode was decided by this thread.
+    pub connections: u64,
+    /// Connections whose first narrow episode was decided by this thread.
+    pub narrow_connections: u64,
+}
+
+/// One connection (or other socket that was received from).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Connection {
+    /// Which end the target holds.
+    pub side: Side,
+    /// Remote address with port, `unix`, or another family's name.
+    pub address: String,
+    /// Process that received last.
+    pub pid: u32,
+    /// Thread that received last.
+    pub tid: u32,
+    /// How often the receiving thread changed.
+    pub handovers: u32,
+    /// Sleeps for data in a receive on it.
+    pub waits: u64,
+    /// Their time, ns.
+    pub wait_ns: u64,
+    /// Receives with data.
+    pub receives: u64,
+    /// Bytes received.
+    pub bytes: u64,
+    /// Episodes counted.
+    pub episodes: u32,
+    /// It was seen to be accepted.
+    pub accepted: bool,
+    /// It was asked with `MSG_DONTWAIT` or `O_NONBLOCK`.
+    pub asked_nonblocking: bool,
+    /// It was asked by a call that may wait.
+    pub asked_blocking: bool,
+    /// It was seen in an epoll set.
+    pub in_epoll: bool,
+}
+
+/// The canary: a helper thread of the tool that does known receives through the same probes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Receives done.
+    pub done: u64,
+    /// Bytes received.
+    pub done_bytes: u64,
+    /// Receives measured.
+    pub measured: u64,
+    /// Bytes measured.
+    pub measured_bytes: u64,
+    /// … of which slept as they had to.
+    pub measured_slept: u64,
+    /// Median of the smallest receives' `copy + kernel`, ns: nothing below it is a fact.
+    pub floor_ns: Option<u64>,
+}
+
+impl Calibration {
+    /// Whether the probes saw exactly what was done.
+    pub fn is_exact(&self) -> bool {
+        self.done > 0 && self.done == self.measured && self.done_bytes == self.measured_bytes
+    }
+}
+
+/// What tracing cost.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Cost {
+    /// Run time of the programs; `None` where the kernel's statistics were off.
+    pub bpf_run_ns: Option<u64>,
+    /// Events handled.
+    pub events: Option<u64>,
+    /// `bpf_run_ns` as a share of one CPU.
+    pub cpu_share: Option<f64>,
+    /// Memory of all maps.
+    pub map_bytes: u64,
+}
+
+impl Readiness {
+    /// Adds `other`.
+    pub fn add(&mut self, other: &Readiness) {
+        let Readiness {
+            calls,
+            slept,
+            returned,
+            empty,
+            events,
+            width_none,
+            width_listeners,
+            width_one,
+            width_datagram,
+            width_many,
+            width_unknown,
+            by_call,
+        } = other;
+        self.calls += calls;
+        self.slept += slept;
+        self.returned += returned;
+        self.empty += empty;
+        self.events += events;
+        self.width_none += width_none;
+        self.width_listeners += width_listeners;
+        self.width_one += width_one;
+        self.width_datagram += width_datagram;
+        self.width_many += width_many;
+        self.width_unknown += width_unknown;
+        for (sum, calls) in self.by_call.iter_mut().zip(by_call) {
+            *sum += calls;
+        }
+    }
+}
+
+impl Episodes {
+    /// Adds `other`.
+    pub fn add(&mut self, other: &Episodes) {
+        let Episodes {
+            slept,
+            ready_wide,
+            ready_narrow,
+            ready_unknown,
+            polled,
+            signalled,
+            completed,
+            connections,
+            narrow_connections,
+        } = other;
+        self.slept += slept;
+        self.ready_wide += ready_wide;
+        self.ready_narrow += ready_narrow;
+        self.ready_unknown += ready_unknown;
+        self.polled += polled;
+        self.signalled += signalled;
+        self.completed += completed;
+        self.connections += connections;
+        self.narrow_connections += narrow_connections;
+    }
+}
+
+impl Thread {
+    /// Adds another ended thread of the same process to this one.
+    pub fn merge(&mut self, other: &Thread) {
+        self.count += other.count;
+        self.lived_ns += other.lived_ns;
+        for (account, ns) in &other.ledger {
+            *self.ledger.entry(*account).or_default() += ns;
+        }
+        for (side, ns) in &other.wait_data_by_side {
+            *self.wait_data_by_side.entry(*side).or_default() += ns;
+        }
+        self.receives.add(&other.receives);
+        self.accepts.add(&other.accepts);
+        self.readiness.add(&other.readiness);
+        for (side, episodes) in &other.episodes {
+            self.episodes.entry(*side).or_default().add(episodes);
+        }
+        self.sends += other.sends;
+        self.sent_bytes += other.sent_bytes;
+        self.sleeps += other.sleeps;
+        self.preemptions += other.preemptions;
+    }
+
+    /// Time in `account`, ns.
+    pub fn ns(&self, account: Account) -> u64 {
+        self.ledger.get(&account).copied().unwrap_or(0)
+    }
+
+    /// Time on a CPU, ns.
+    pub fn on_cpu_ns(&self) -> u64 {
+        Account::ALL.into_iter().filter(|a| a.is_on_cpu()).map(|a| self.ns(a)).sum()
+    }
+}
