@@ -148,7 +148,11 @@ impl Control {
     /// `now` clamped into the window; `None` while the gate is shut or after the window's end.
     #[inline(always)]
     pub fn clamp(&self, now: u64) -> Option<u64> {
-        if self.start == 0 || now < self.start || (self.end != 0 && now > self.end) { None } else { Some(now) }
+        if self.start == 0 || now < self.start || (self.end != 0 && now > self.end) {
+            None
+        } else {
+            Some(now)
+        }
     }
 }
 

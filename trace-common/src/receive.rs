@@ -4,8 +4,8 @@
 //! `with_data = slept + after_ready + polled + signalled + completed + immediate`.
 
 use crate::account::Account;
-use crate::call::{EAGAIN, EINTR, flag as call_flag};
 use crate::bounded;
+use crate::call::{EAGAIN, EINTR, flag as call_flag};
 use crate::conn::{Conn, Cover, ENDINGS, Ending, SIDES, Side};
 use crate::loss::Sink;
 use crate::syscall::NR_RECVMMSG;

@@ -66,7 +66,7 @@ fn insert(sk: Kernel, now: u64, side: Option<Side>) -> Option<*mut Conn> {
         }
     }
     PerCpu.lose(Loss::ConnectionsSeen);
-    if CONNS.insert(sk, &conn, 0).is_err() {
+    if CONNS.insert(sk, conn, 0).is_err() {
         PerCpu.lose(Loss::MapFull);
         return None;
     }

@@ -1,7 +1,7 @@
 //! The hooks: every program, and what it reads of its arguments.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_task_pt_regs},
+    helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
@@ -9,7 +9,7 @@ use trace_common::{
     account::{Account, SleepFacts, sleep_account, state},
     call::{CallState, flag as call_flag},
     kernel::{MISSING, regs},
-    ledger::{self, Ended, Off, Registers, Seed},
+    ledger::{self, Ended, Off, Registers, Seed, Stamps},
     loss::{Loss, Sink},
     syscall::{CallClass, FileKind, X32_BIT, class_from_u8, class_of},
     thread::{Mode, Sched, Thread, flag},
@@ -20,7 +20,7 @@ use crate::{
     maps::{FREE_SLOTS, PerCpu, SLOTS, TID_SLOT},
     read::{direct, field, offset},
     readiness,
-    slots::{self, with_thread},
+    slots::{self, Moment, with_thread},
 };
 
 /// `CLONE_THREAD`.
@@ -49,8 +49,8 @@ fn registers(pt_regs: *const u8, nr: u32) -> Registers {
 fn is_compat(nr: u64) -> bool {
     let status = offset!(task_status);
     // SAFETY: the helper returns a `task_struct` that the verifier knows.
-    let compat =
-        status != MISSING && unsafe { direct::<u32>(bpf_get_current_task_btf().cast(), status) } & TS_COMPAT != 0;
+    let compat = status != MISSING
+        && unsafe { direct::<u32>(bpf_get_current_task_btf().cast(), status) } & TS_COMPAT != 0;
     compat || nr & X32_BIT != 0
 }
 
@@ -58,6 +58,7 @@ fn is_compat(nr: u64) -> bool {
 #[btf_tracepoint(function = "sys_enter")]
 pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
     with_thread(current_tid(), |t, at| {
+        arrived(t, at, None);
         let nr: u64 = ctx.arg(1);
         let mut call = registers(ctx.arg(0), nr as u32);
         if is_compat(nr) {
@@ -87,6 +88,7 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         // SAFETY: as in `registers`.
         let nr = unsafe { direct::<u64>(pt_regs, regs::ORIG_AX as u32) };
         let call = registers(pt_regs, nr as u32);
+        arrived(t, at, Some(call));
         if let Ended::Call(class) = ledger::exit(t, at.start, at.now, call, ret, &mut PerCpu) {
             calls::ended(t, class, ret, at);
         }
@@ -126,6 +128,7 @@ pub fn skb_copy_datagram_iovec(_ctx: BtfTracePointContext) -> i32 {
     }
     with_thread(tid, |t, at| {
         let call = current_registers();
+        arrived(t, at, Some(call));
         ledger::first_byte(t, at.start, at.now, call, &mut PerCpu);
     });
     0
@@ -151,15 +154,20 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         let preempt: u64 = ctx.arg(0);
         let prev_state: u64 = ctx.arg(3);
         let seed = if t.sched == Sched::Unseen as u8 { saved_call(ctx.arg(1)) } else { None };
+        let stamps = stamps(prev);
+        if t.sched != Sched::Running as u8 {
+            recover(t, at, stamps, seed);
+        }
         let off = if preempt & 1 != 0 { Off::Preempted } else { left(t, prev, prev_state as u32, seed) };
-        ledger::switch_out(t, at.start, at.now, off, seed, &mut PerCpu);
+        ledger::switch_out(t, at.start, at.now, off, seed, stamps, &mut PerCpu);
     });
     let next: *const u8 = ctx.arg(2);
     // SAFETY: as above.
     let tid = unsafe { direct::<u32>(next, offset!(task_pid)) };
     with_thread(tid, |t, at| {
         let seed = if t.sched == Sched::Unseen as u8 { Some(seed_of(ctx.arg(2))) } else { None };
-        ledger::switch_in(t, at.start, at.now, seed, &mut PerCpu);
+        let queued_at = Stamps::in_our_clock(stamps(next).last_queued, t, at.control.rq_offset);
+        ledger::switch_in(t, at.start, at.now, seed, queued_at, &mut PerCpu);
     });
     0
 }
@@ -174,19 +182,60 @@ fn saved_call(task: *const u8) -> Option<Registers> {
     if nr < 0 { None } else { Some(registers(saved, nr as u32)) }
 }
 
+/// The scheduler's own stamps of a task that is an argument of a hook, or the current one.
+#[inline(always)]
+fn stamps(task: *const u8) -> Stamps {
+    if offset!(task_last_arrival) == MISSING {
+        return Stamps::default();
+    }
+    // SAFETY: the verifier knows the task.
+    let stamp = |at: u32| unsafe { direct::<u64>(task, at) };
+    Stamps {
+        last_arrival: stamp(offset!(task_last_arrival)),
+        last_queued: stamp(offset!(task_last_queued)),
+        run_delay: stamp(offset!(task_run_delay)),
+    }
+}
+
+/// An event of the current thread's own, in system call `call`: it must be on a CPU, so if it was not seen to get there,
+/// that was not traced.
+#[inline(always)]
+fn arrived(t: &mut Thread, at: Moment, call: Option<Registers>) {
+    if t.sched != Sched::Running as u8 {
+        // SAFETY: the helper returns a `task_struct` that the verifier knows.
+        let task: *const u8 = unsafe { bpf_get_current_task_btf() }.cast();
+        recover(t, at, stamps(task), call);
+    }
+}
+
+#[inline(always)]
+fn recover(t: &mut Thread, at: Moment, stamps: Stamps, call: Option<Registers>) {
+    let seed = if t.sched == Sched::Unseen as u8 {
+        // SAFETY: the helper has no preconditions.
+        Some(seed_in(unsafe { bpf_get_current_task() }, call))
+    } else {
+        None
+    };
+    ledger::arrive_unseen(t, at.start, at.now, stamps, at.control.rq_offset, seed, &mut PerCpu);
+}
+
 /// Where a thread has been of which nothing was seen before it got onto a CPU.
 #[inline(always)]
 fn seed_of(task: *const u8) -> Seed {
-    let call = saved_call(task);
+    seed_in(task as u64, saved_call(task))
+}
+
+#[inline(always)]
+fn seed_in(task: u64, call: Option<Registers>) -> Seed {
     let account = match call {
         Some(call) => {
             let class = class_of(call.nr);
             let facts = SleepFacts {
                 class,
-                kind: kind_of(task as u64, class, call.args[0]),
+                kind: kind_of(task, class, call.args[0]),
                 state: state::INTERRUPTIBLE,
                 iowait: false,
-                no_descriptors: readiness::has_no_descriptors(task as u64, class, &call.args),
+                no_descriptors: readiness::has_no_descriptors(task, class, &call.args),
             };
             sleep_account(facts)
         }
@@ -323,7 +372,10 @@ pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn sched_process_exit(_ctx: BtfTracePointContext) -> i32 {
     let tid = current_tid();
-    with_thread(tid, |t, at| ledger::die(t, at.start, at.now, &mut PerCpu));
+    with_thread(tid, |t, at| {
+        arrived(t, at, None);
+        ledger::die(t, at.start, at.now, &mut PerCpu);
+    });
     if slots::is_target(tid) && TID_SLOT.set(tid, 0, 0).is_err() {
         PerCpu.lose(Loss::MapFull);
     }

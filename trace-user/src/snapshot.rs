@@ -292,6 +292,21 @@ pub struct Cost {
     pub map_bytes: u64,
 }
 
+impl Snapshot {
+    /// The value below which `share` of the durations in `account` lie, ns (the upper edge of its bucket); `None` if there
+    /// are none.
+    pub fn quantile(&self, account: Account, share: f64) -> Option<u64> {
+        let buckets = self.distributions.get(&account)?;
+        let total: u64 = buckets.iter().map(|(_, n)| n).sum();
+        let rank = (total as f64 * share).ceil() as u64;
+        let mut seen = 0;
+        buckets.iter().find_map(|(upper, n)| {
+            seen += n;
+            (seen >= rank.max(1)).then_some(*upper)
+        })
+    }
+}
+
 impl Readiness {
     /// Adds `other`.
     pub fn add(&mut self, other: &Readiness) {

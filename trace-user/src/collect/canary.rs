@@ -85,7 +85,9 @@ fn sing(
 fn drive(near: &mut UnixStream, proc: &Proc, pid: u32, tid: u32) -> Result<()> {
     for _ in READY..RECEIVES {
         let begin = Instant::now();
-        while proc.in_call(pid, tid).is_none_or(|(nr, _)| nr != libc::SYS_read as u32 && nr != libc::SYS_recvfrom as u32)
+        while proc
+            .in_call(pid, tid)
+            .is_none_or(|(nr, _)| nr != libc::SYS_read as u32 && nr != libc::SYS_recvfrom as u32)
         {
             if begin.elapsed() > DEADLINE {
                 bail!("the canary's receive did not fall asleep");

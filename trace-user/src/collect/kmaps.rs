@@ -223,7 +223,9 @@ fn total_bytes(ebpf: &Ebpf) -> u64 {
     ebpf.maps()
         .filter_map(|(_, map)| {
             let info = match map {
-                Map::Array(data) | Map::Queue(data) | Map::LruHashMap(data) | Map::RingBuf(data) => data.info().ok()?,
+                Map::Array(data) | Map::Queue(data) | Map::LruHashMap(data) | Map::RingBuf(data) => {
+                    data.info().ok()?
+                }
                 Map::PerCpuArray(data) => {
                     let info = data.info().ok()?;
                     let cpus = aya::util::nr_cpus().ok()? as u64;

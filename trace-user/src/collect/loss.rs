@@ -17,8 +17,6 @@ pub struct Noticed {
     pub torn_reads: u64,
     /// Threads of the target without a record at the end.
     pub threads_missed: u64,
-    /// Connections that the table no longer holds.
-    pub connections_evicted: u64,
 }
 
 /// All counters, by name.
@@ -32,7 +30,6 @@ pub fn report(kernel: &Losses, noticed: Noticed, recursion: u64) -> BTreeMap<Str
     loss.insert("recursion_missed".to_owned(), recursion + nested);
     loss.insert("torn_reads".to_owned(), noticed.torn_reads);
     loss.insert("threads_missed".to_owned(), noticed.threads_missed);
-    loss.insert("connections_evicted".to_owned(), noticed.connections_evicted);
     loss
 }
 

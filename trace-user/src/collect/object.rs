@@ -7,8 +7,10 @@ use sha2::{Digest, Sha256};
 /// Names an object to load in place of the built-in one. For the project's own CI; not a user's option.
 pub const OVERRIDE: &str = "TRACE_OBJECT";
 
-static BUILT_IN: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../trace-ebpf/prebuilt/x86_64/trace.bpf.o"));
+static BUILT_IN: &[u8] = aya::include_bytes_aligned!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../trace-ebpf/prebuilt/x86_64/trace.bpf.o"
+));
 
 /// The object's bytes.
 ///

@@ -7,7 +7,6 @@ use trace_common::account::Account;
 use trace_common::call::LoggedCall;
 use trace_common::kernel::Control;
 use trace_common::ledger;
-use trace_common::loss::Loss;
 use trace_common::thread::{Sched, Thread as Record};
 
 use super::convert::{self, Quiet, Span};
@@ -71,7 +70,8 @@ impl<'a> Session<'a> {
         for slot in 1..maps.slot_count() {
             maps.free(slot).map_err(broken)?;
         }
-        let by_descriptor = options.by_descriptor || probes.degraded.iter().any(|(h, _)| *h == "sock_recv_length");
+        let by_descriptor =
+            options.by_descriptor || probes.degraded.iter().any(|(h, _)| *h == "sock_recv_length");
         let mut control = Control {
             start: 0,
             end: 0,
@@ -347,8 +347,6 @@ impl<'a> Session<'a> {
         threads.sort_by_key(|t| (t.pid, t.tid));
         let losses = self.maps.losses().map_err(broken)?;
         let connections: Vec<Connection> = self.maps.connections().iter().map(convert::connection).collect();
-        let seen = losses.counts[Loss::ConnectionsSeen as usize];
-        self.noticed.connections_evicted = seen.saturating_sub(connections.len() as u64);
         let mut distributions = BTreeMap::new();
         for account in Account::ALL {
             let buckets = self.maps.distribution(account).map_err(broken)?;
@@ -378,7 +376,10 @@ impl<'a> Session<'a> {
             started_at: self.started_at.clone(),
             duration_ns: span.end.saturating_sub(span.start),
             ended_by,
-            steal_ns: self.steal.zip(self.proc.steal_ns()).map(|(before, after)| after.saturating_sub(before)),
+            steal_ns: self
+                .steal
+                .zip(self.proc.steal_ns())
+                .map(|(before, after)| after.saturating_sub(before)),
         }
     }
 
@@ -431,9 +432,8 @@ fn load_probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, 
 }
 
 fn no_btf(e: BtfError) -> Failure {
-    Failure::new(Code::Kernel, "the kernel's types (BTF) cannot be used", e.to_string()).fix(
-        "trace needs a kernel built with CONFIG_DEBUG_INFO_BTF=y; check with: ls -l /sys/kernel/btf/vmlinux",
-    )
+    Failure::new(Code::Kernel, "the kernel's types (BTF) cannot be used", e.to_string())
+        .fix("a kernel built with CONFIG_DEBUG_INFO_BTF=y; check with: ls -l /sys/kernel/btf/vmlinux")
 }
 
 fn refused(e: LoadError) -> Failure {
@@ -441,7 +441,8 @@ fn refused(e: LoadError) -> Failure {
         let mut source: Option<&dyn std::error::Error> = Some(&e);
         let mut found = false;
         while let Some(error) = source {
-            found |= error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) == Some(libc::EPERM);
+            found |= error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error)
+                == Some(libc::EPERM);
             source = error.source();
         }
         found
@@ -450,11 +451,11 @@ fn refused(e: LoadError) -> Failure {
     let why = detail.lines().next().unwrap_or_default().to_owned();
     if denied {
         return Failure::new(Code::NotPermitted, "the kernel does not permit the probes", why)
-            .fix("run with sudo, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; check: cat /sys/kernel/security/lockdown")
+            .fix("sudo, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; check: cat /sys/kernel/security/lockdown")
             .detail(detail);
     }
     Failure::new(Code::Kernel, "the kernel refused the probes", why)
-        .fix("trace supports kernels 6.1 and later; run with -vv for the verifier's log")
+        .fix("a kernel from 6.1 on; -vv shows the verifier's log")
         .detail(detail)
 }
 

@@ -65,8 +65,8 @@ pub fn thread(
     sample: Option<&Sample>,
     stat: Option<Schedstat>,
 ) -> Thread {
-    let account =
-        sample.map_or(Account::Unknown, |sample| account(sample, stat.map_or(0, |schedstat| schedstat.run_ns)));
+    let account = sample
+        .map_or(Account::Unknown, |sample| account(sample, stat.map_or(0, |schedstat| schedstat.run_ns)));
     let window = span.end.saturating_sub(span.start);
     let mut closed = *record;
     closed.ledger[account.index()] = window;

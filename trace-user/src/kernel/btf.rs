@@ -62,8 +62,8 @@ impl KernelTypes {
     /// If the file is not there or is not BTF.
     pub fn read(path: &Path) -> Result<KernelTypes, BtfError> {
         let bytes = std::fs::read(path).map_err(|e| BtfError::Missing(path.into(), e))?;
-        let types =
-            TypeInformation::new(&Bytes(bytes)).map_err(|e| BtfError::Invalid(path.into(), format!("{e:?}")))?;
+        let types = TypeInformation::new(&Bytes(bytes))
+            .map_err(|e| BtfError::Invalid(path.into(), format!("{e:?}")))?;
         Ok(KernelTypes { path: path.into(), types })
     }
 

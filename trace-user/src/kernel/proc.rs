@@ -58,7 +58,10 @@ impl Proc {
     /// Whether a process exists and is no zombie.
     pub fn is_alive(&self, pid: u32) -> bool {
         self.stat(pid, pid).is_some_and(|s| !matches!(s.state, 'Z' | 'X'))
-            || self.threads(pid).iter().any(|t| self.stat(pid, *t).is_some_and(|s| !matches!(s.state, 'Z' | 'X')))
+            || self
+                .threads(pid)
+                .iter()
+                .any(|t| self.stat(pid, *t).is_some_and(|s| !matches!(s.state, 'Z' | 'X')))
     }
 
     /// State, parent and name of a thread.
@@ -112,7 +115,9 @@ impl Proc {
 
     /// Inodes of the sockets that a process holds.
     pub fn socket_inodes(&self, pid: u32) -> BTreeSet<u64> {
-        let Ok(entries) = std::fs::read_dir(self.root.join(format!("{pid}/fd"))) else { return BTreeSet::new() };
+        let Ok(entries) = std::fs::read_dir(self.root.join(format!("{pid}/fd"))) else {
+            return BTreeSet::new();
+        };
         entries
             .flatten()
             .filter_map(|e| std::fs::read_link(e.path()).ok())

@@ -73,9 +73,13 @@ pub fn blind_spots(snapshot: &Snapshot) -> Vec<String> {
         "Time in interrupts lies inside user, kernel and copy.".to_owned(),
     ];
     if snapshot.loss.get("compat_calls").is_some_and(|n| *n > 0) {
-        spots.push("32-bit system calls were seen; their numbers mean other calls and are not classified.".to_owned());
+        spots.push(
+            "32-bit system calls were seen; their numbers mean other calls and are not classified."
+                .to_owned(),
+        );
     }
-    let recovered = ["recovered_switches", "recovered_wakeups"].map(|n| snapshot.loss.get(n).copied().unwrap_or(0));
+    let recovered =
+        ["recovered_switches", "recovered_wakeups"].map(|n| snapshot.loss.get(n).copied().unwrap_or(0));
     if recovered.iter().sum::<u64>() > 0 {
         spots.push(format!(
             "{} switches and {} wake-ups were hidden from tracing and taken from the scheduler's own stamps.",

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::tally::{Tally, share};
 use super::thresholds::{
-    HIGH_EPISODES, HIGH_LOWER_BOUND, LOSS_TOLERANCE, LOW_LEAD, NARROW_SHARE, SPIN_THEN_SLEEP, UNDECIDED_SHARE,
-    WIDTH_CONNECTIONS, WINNER_SHARE,
+    HIGH_EPISODES, HIGH_LOWER_BOUND, LOSS_TOLERANCE, LOW_LEAD, NARROW_SHARE, SPIN_THEN_SLEEP,
+    UNDECIDED_SHARE, WIDTH_CONNECTIONS, WINNER_SHARE,
 };
 use super::verdict::{Alternative, Confidence, Evidence, IoModel, IoVerdict, Kind};
 use super::wilson;
@@ -117,7 +117,9 @@ fn narrow_is_undecided(tally: &Tally) -> bool {
 
 /// Who asks in vain and then sleeps in a readiness wait multiplexes; polling is to ask without ever sleeping so.
 fn spins_then_sleeps(tally: &Tally) -> bool {
-    tally.polled > 0 && tally.ready_slept as f64 >= SPIN_THEN_SLEEP * tally.polled as f64 && tally.waits_many > 0
+    tally.polled > 0
+        && tally.ready_slept as f64 >= SPIN_THEN_SLEEP * tally.polled as f64
+        && tally.waits_many > 0
 }
 
 fn fold_polled_into_multiplexing(counts: &mut [(IoModel, u64)]) {
@@ -169,7 +171,8 @@ fn nothing_seen(tally: &Tally) -> IoVerdict {
         "Nobody waited for a connection and then received on it: there was no episode to judge by.".to_owned()
     };
     verdict.evidence.push(evidence("no-episodes", text, 0.0, Some(1.0), Kind::Behaviour, false));
-    verdict.settle = Some("Send requests over at least three connections while trace is attached.".to_owned());
+    verdict.settle =
+        Some("Send requests over at least three connections while trace is attached.".to_owned());
     verdict
 }
 
@@ -250,7 +253,9 @@ fn structure(tally: &Tally, winner: IoModel, emulated: bool) -> Vec<Evidence> {
     match winner {
         IoModel::Blocking if emulated => vec![narrow(tally), connections(tally.narrow_connections)],
         IoModel::Blocking => vec![asked(tally, "asked by calls that may wait", tally.asked_blocking)],
-        IoModel::Nonblocking => vec![asked(tally, "asked without waiting", tally.asked_nonblocking), sleeping(tally)],
+        IoModel::Nonblocking => {
+            vec![asked(tally, "asked without waiting", tally.asked_nonblocking), sleeping(tally)]
+        }
         IoModel::Multiplexing => vec![wide(tally), connections(tally.connections)],
         _ => Vec::new(),
     }
@@ -333,7 +338,8 @@ fn mechanism(tally: &Tally, winner: IoModel, emulated: bool) -> Option<String> {
         let (name, calls) = names.into_iter().zip(tally.by_call).max_by_key(|(_, calls)| *calls)?;
         (calls > 0).then(|| name.to_owned())
     };
-    let receive = || tally.receive_calls.iter().max_by_key(|(_, threads)| *threads).map(|(name, _)| name.clone());
+    let receive =
+        || tally.receive_calls.iter().max_by_key(|(_, threads)| *threads).map(|(name, _)| name.clone());
     match winner {
         IoModel::Multiplexing => family(),
         IoModel::Blocking if emulated => family(),

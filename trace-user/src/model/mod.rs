@@ -113,7 +113,9 @@ fn server_model(snapshot: &Snapshot) -> ServerVerdict {
         alternatives: Vec::new(),
         evidence: vec![Evidence {
             code: "not-classified".to_owned(),
-            text: format!("This version does not classify server models; {accepted} connections were accepted."),
+            text: format!(
+                "This version does not classify server models; {accepted} connections were accepted."
+            ),
             measured: accepted as f64,
             threshold: None,
             kind: Kind::Behaviour,

@@ -134,7 +134,8 @@ impl Tally {
         self.lived_ns += thread.lived_ns;
         self.unknown_ns += thread.ns(Account::Unknown);
         self.eagain += thread.receives.eagain;
-        self.events += thread.sleeps + thread.preemptions + 2 * (thread.receives.calls + thread.readiness.calls);
+        self.events +=
+            thread.sleeps + thread.preemptions + 2 * (thread.receives.calls + thread.readiness.calls);
     }
 
     /// Episodes of the model.

@@ -1,0 +1,15 @@
+//! `trace`: which I/O model a running process uses, and where its threads' time goes.
+//!
+//! One way through: hook → state machine → maps → snapshot → model → report.
+
+pub mod cli;
+pub mod collect;
+pub mod demo;
+pub mod failure;
+pub mod kernel;
+pub mod model;
+pub mod plan;
+pub mod report;
+pub mod run;
+pub mod snapshot;
+pub mod target;

@@ -1,0 +1,165 @@
+//! What was asked for, validated: made once from the raw flags, before anything is touched.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::{AttachArgs, FormatArg};
+use crate::collect::Options;
+use crate::failure::{Code, Failure};
+use crate::report::{Format, Layout};
+use crate::run::output::FileSpec;
+use crate::target::Spec;
+
+/// A run of `trace attach`.
+#[derive(Debug)]
+pub struct Plan {
+    /// What to attach to.
+    pub target: Spec,
+    /// How to measure; its pids are filled in when the target is resolved.
+    pub options: Options,
+    /// Format of stdout.
+    pub format: Format,
+    /// Layout of tables.
+    pub layout: Layout,
+    /// Files to write.
+    pub outputs: Vec<FileSpec>,
+    /// Nothing on stderr but errors.
+    pub quiet: bool,
+    /// Losses are a failure.
+    pub strict: bool,
+    /// How much to say on stderr.
+    pub verbose: u8,
+}
+
+/// Resolves raw flags.
+///
+/// # Errors
+/// With [`Code::Usage`] for what no run can make sense of.
+pub fn resolve(args: AttachArgs, verbose: u8) -> Result<Plan, Failure> {
+    let AttachArgs {
+        pid,
+        port,
+        name,
+        no_follow,
+        duration,
+        format,
+        output,
+        force,
+        threads,
+        quiet,
+        strict,
+        // Both are `full` in this version: no lesser tier exists that `auto` could fall back to.
+        tier: _,
+        calls,
+        btf,
+        by_descriptor,
+    } = args;
+    Ok(Plan {
+        target: target(pid, port, name)?,
+        options: Options {
+            pids: Vec::new(),
+            follow: !no_follow,
+            duration,
+            log_calls: calls,
+            by_descriptor,
+            btf,
+        },
+        format: match format {
+            FormatArg::Table => Format::Table,
+            FormatArg::Json => Format::Json,
+        },
+        layout: Layout { threads },
+        outputs: outputs(output, force)?,
+        quiet,
+        strict,
+        verbose,
+    })
+}
+
+fn target(mut pids: Vec<u32>, port: Option<u16>, name: Option<String>) -> Result<Spec, Failure> {
+    match (port, name) {
+        (Some(port), _) => return Ok(Spec::Port(port)),
+        (None, Some(name)) if name.is_empty() => {
+            return Err(Failure::new(Code::Usage, "cannot look for a process", "its name is empty")
+                .fix("--name NAME, as shown by: ps -e -o comm"));
+        }
+        (None, Some(name)) => return Ok(Spec::Name(name)),
+        (None, None) => {}
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    pids.retain(|&pid| seen.insert(pid));
+    if pids.contains(&0) {
+        let why = "pid 0 is the idle task of each CPU, not a process";
+        return Err(Failure::new(Code::Usage, "cannot attach to pid 0", why).fix("find the pid with: ps -e"));
+    }
+    Ok(Spec::Pids(pids))
+}
+
+fn outputs(paths: Vec<PathBuf>, force: bool) -> Result<Vec<FileSpec>, Failure> {
+    let mut specs: Vec<FileSpec> = Vec::new();
+    for path in paths {
+        let format = format_of(&path)?;
+        if specs.iter().any(|s| s.path == path) {
+            let what = format!("cannot write {} twice", path.display());
+            return Err(Failure::new(Code::Usage, what, "it was given as --output more than once"));
+        }
+        specs.push(FileSpec { path, format, force });
+    }
+    Ok(specs)
+}
+
+fn format_of(path: &Path) -> Result<Format, Failure> {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+    match extension.as_deref() {
+        Some("json") => Ok(Format::Json),
+        Some("txt" | "table") => Ok(Format::Table),
+        other => {
+            let why = match other {
+                Some(other) => format!("its extension .{other} stands for no format"),
+                None => "it has no extension, which says the format".to_owned(),
+            };
+            Err(Failure::new(Code::Usage, format!("cannot write {}", path.display()), why)
+                .fix("a file that ends in .json, .txt or .table"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn plan(args: &[&str]) -> Result<Plan, Failure> {
+        let args = ["trace", "attach"].iter().chain(args);
+        match Cli::try_parse_from(args).expect("clap takes it").command {
+            Command::Attach(args) => resolve(args, 0),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_extension_says_the_format() {
+        let plan =
+            plan(&["--pid", "1", "--output", "a.json", "b.TXT", "--output", "c.table"]).expect("a plan");
+        let formats: Vec<Format> = plan.outputs.iter().map(|o| o.format).collect();
+        assert_eq!(formats, [Format::Json, Format::Table, Format::Table]);
+        assert_eq!(plan.format, Format::Table);
+    }
+
+    #[test]
+    fn an_unknown_extension_is_a_usage_error_that_names_the_known_ones() {
+        for file in ["report.xml", "report", "json"] {
+            let failure = plan(&["--pid", "1", "--output", file]).expect_err("unknown");
+            assert_eq!(failure.code, Code::Usage);
+            assert!(failure.fix.is_some_and(|fix| fix.contains(".json") && fix.contains(".txt")));
+        }
+    }
+
+    #[test]
+    fn pids_are_taken_once_and_never_0() {
+        let plan_of_two = plan(&["--pid", "7", "--pid", "7"]).expect("a plan");
+        assert_eq!(plan_of_two.target, Spec::Pids(vec![7]));
+        assert_eq!(plan(&["--pid", "0"]).expect_err("the idle task").code, Code::Usage);
+    }
+}

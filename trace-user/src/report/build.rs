@@ -1,0 +1,275 @@
+//! From a snapshot and its verdicts to the report: pure, and the only place that fills a [`Report`].
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use trace_common::conn::Side;
+use trace_common::receive::{Accepts, Receives};
+
+use super::ledger::Ledger;
+use super::residual::residual;
+use super::schema::{
+    BySide, Calibration, Call, Cost, Exited, Host, Peer, Process, Report, Target, Thread, Tool, VERSION,
+    Verdict,
+};
+use super::turns::Turns;
+use crate::model::verdict::Verdicts;
+use crate::snapshot::{self, Snapshot};
+
+/// Loss counters that every report has (contract, DESIGN §7).
+pub const LOSSES: [&str; 13] = [
+    "exit_without_enter",
+    "enter_without_exit",
+    "clock_backwards",
+    "slots_exhausted",
+    "map_full",
+    "ring_full",
+    "recursion_missed",
+    "compat_calls",
+    "torn_reads",
+    "user_faults",
+    "threads_missed",
+    "completed_unmatched",
+    "generation_dropped",
+];
+
+/// Counters that stand among the losses and are none: what they count was put right, or is only information.
+pub const NO_LOSSES: [&str; 4] =
+    ["early_wakeups", "recovered_wakeups", "recovered_switches", "connections_seen"];
+
+/// The report on `snapshot`.
+pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
+    let mut loss: BTreeMap<String, u64> = LOSSES.map(|name| (name.to_owned(), 0)).into();
+    loss.extend(snapshot.loss.iter().map(|(name, &count)| (name.clone(), count)));
+    Report {
+        schema_version: VERSION.into(),
+        tool: Tool {
+            name: "trace".into(),
+            version: snapshot.tool.version.clone(),
+            tier: snapshot.tool.tier.clone(),
+            object_sha256: snapshot.tool.object_sha256.clone(),
+        },
+        host: Host { kernel: snapshot.host.kernel.clone(), arch: snapshot.host.arch.clone() },
+        window: snapshot.window.clone(),
+        target: target(snapshot),
+        verdict: Verdict { io_model: verdicts.io_model.clone(), server_model: verdicts.server_model.clone() },
+        processes: snapshot.processes.iter().map(|p| process(p, snapshot, verdicts)).collect(),
+        peers: peers(&snapshot.connections),
+        turns: Turns::default(),
+        distributions: snapshot.distributions.clone(),
+        findings: verdicts.findings.clone(),
+        blind_spots: verdicts.blind_spots.clone(),
+        loss,
+        calibration: calibration(&snapshot.calibration),
+        cost: cost(snapshot.cost),
+        residual: residual(&snapshot.threads),
+        degraded: snapshot.degraded.clone(),
+        calls: (!snapshot.calls.is_empty()).then(|| snapshot.calls.iter().map(call).collect()),
+    }
+}
+
+fn target(snapshot: &Snapshot) -> Target {
+    let first = snapshot.pids.first().and_then(|pid| snapshot.processes.iter().find(|p| p.pid == *pid));
+    let first = first.or(snapshot.processes.first());
+    Target {
+        pids: snapshot.pids.clone(),
+        comm: first.map(|p| p.comm.clone()),
+        exe: first.and_then(|p| p.exe.clone()),
+        processes: snapshot.processes.len() as u64,
+        threads: snapshot.threads.iter().map(|t| t.count).sum(),
+    }
+}
+
+fn process(process: &snapshot::Process, snapshot: &Snapshot, verdicts: &Verdicts) -> Process {
+    let threads = || snapshot.threads.iter().filter(|t| t.pid == process.pid);
+    let verdict = verdicts.processes.get(&process.pid);
+    // The verdict on the whole tree is that of its only process; of several, none has one of its own.
+    let only = snapshot.processes.len() == 1;
+    Process {
+        pid: process.pid,
+        comm: process.comm.clone(),
+        io_model: verdict.map(|v| v.name),
+        server_model: only.then(|| verdicts.server_model.name.clone()),
+        exited: exited(threads().filter(|t| !t.alive)),
+        threads: threads().filter(|t| t.alive).map(|t| thread(t, verdicts)).collect(),
+        exe: process.exe.clone(),
+        alive: process.alive,
+        io_verdict: verdict.cloned(),
+    }
+}
+
+fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>) -> Exited {
+    let mut sum = Exited {
+        threads: 0,
+        ledger: Ledger::default(),
+        receives: Receives::ZERO,
+        lived_ns: 0,
+        accepts: Accepts::ZERO,
+        wait_data_by_side: BySide::default(),
+    };
+    for thread in threads {
+        sum.threads += thread.count;
+        sum.lived_ns += thread.lived_ns;
+        sum.ledger.add(&thread.ledger);
+        add_receives(&mut sum.receives, &thread.receives);
+        add_accepts(&mut sum.accepts, &thread.accepts);
+        add_sides(&mut sum.wait_data_by_side, by_side(&thread.wait_data_by_side));
+    }
+    sum
+}
+
+fn thread(thread: &snapshot::Thread, verdicts: &Verdicts) -> Thread {
+    let verdict = verdicts.threads.get(&thread.tid);
+    Thread {
+        tid: thread.tid,
+        comm: thread.comm.clone(),
+        role: verdicts.roles.get(&thread.tid).copied(),
+        io_model: verdict.map(|v| v.name),
+        lived_ns: thread.lived_ns,
+        check: thread.schedstat,
+        ledger: Ledger(thread.ledger.clone()),
+        wait_data_by_side: by_side(&thread.wait_data_by_side),
+        receives: thread.receives,
+        accepts: thread.accepts,
+        in_flight: thread.in_flight.clone(),
+        confidence: verdict.and_then(|v| v.confidence),
+        receive_syscall: thread.receive_syscall.clone(),
+        readiness: thread.readiness,
+        episodes: thread.episodes.clone(),
+        sends: thread.sends,
+        sent_bytes: thread.sent_bytes,
+        sleeps: thread.sleeps,
+        preemptions: thread.preemptions,
+        waited_before: thread.waited_before,
+        silent: thread.silent,
+        kernel_io: thread.kernel_io,
+    }
+}
+
+fn by_side(ns: &BTreeMap<Side, u64>) -> BySide {
+    let of = |side| ns.get(&side).copied().unwrap_or(0);
+    BySide {
+        server_ns: of(Side::Server),
+        client_ns: of(Side::Client),
+        local_ns: of(Side::Local),
+        other_ns: of(Side::Other) + of(Side::Datagram),
+    }
+}
+
+/// Adds `more` to `sum`.
+pub(super) fn add_sides(sum: &mut BySide, more: BySide) {
+    let BySide { server_ns, client_ns, local_ns, other_ns } = more;
+    sum.server_ns += server_ns;
+    sum.client_ns += client_ns;
+    sum.local_ns += local_ns;
+    sum.other_ns += other_ns;
+}
+
+/// Adds `more` to `sum`.
+pub(super) fn add_receives(sum: &mut Receives, more: &Receives) {
+    let Receives {
+        calls,
+        with_data,
+        eof,
+        eagain,
+        interrupted,
+        failed,
+        bytes,
+        slept,
+        after_ready,
+        polled,
+        signalled,
+        completed,
+        immediate,
+        copy_bounded,
+        zero_copy,
+    } = *more;
+    sum.calls += calls;
+    sum.with_data += with_data;
+    sum.eof += eof;
+    sum.eagain += eagain;
+    sum.interrupted += interrupted;
+    sum.failed += failed;
+    sum.bytes += bytes;
+    sum.slept += slept;
+    sum.after_ready += after_ready;
+    sum.polled += polled;
+    sum.signalled += signalled;
+    sum.completed += completed;
+    sum.immediate += immediate;
+    sum.copy_bounded += copy_bounded;
+    sum.zero_copy += zero_copy;
+}
+
+/// Adds `more` to `sum`.
+pub(super) fn add_accepts(sum: &mut Accepts, more: &Accepts) {
+    let Accepts { calls, accepted, eagain, slept } = *more;
+    sum.calls += calls;
+    sum.accepted += accepted;
+    sum.eagain += eagain;
+    sum.slept += slept;
+}
+
+fn peers(connections: &[snapshot::Connection]) -> Vec<Peer> {
+    let mut by_address: BTreeMap<(Side, String), Peer> = BTreeMap::new();
+    for connection in connections {
+        let address = peer_address(connection.side, &connection.address);
+        let peer = by_address.entry((connection.side, address.clone())).or_insert(Peer {
+            side: connection.side,
+            address,
+            connections: 0,
+            waits: 0,
+            wait_ns: 0,
+            receives: 0,
+            bytes: 0,
+        });
+        peer.connections += 1;
+        peer.waits += connection.waits;
+        peer.wait_ns += connection.wait_ns;
+        peer.receives += connection.receives;
+        peer.bytes += connection.bytes;
+    }
+    let mut peers: Vec<Peer> = by_address.into_values().collect();
+    peers.sort_by_key(|p| std::cmp::Reverse((p.wait_ns, p.receives)));
+    peers
+}
+
+/// The port of a client says nothing, and there are as many as connections.
+fn peer_address(side: Side, address: &str) -> String {
+    match (side, address.parse::<SocketAddr>()) {
+        (Side::Server | Side::Local, Ok(address)) => address.ip().to_string(),
+        _ => address.to_owned(),
+    }
+}
+
+fn calibration(c: &snapshot::Calibration) -> Calibration {
+    Calibration {
+        done: c.done,
+        done_bytes: c.done_bytes,
+        measured: c.measured,
+        measured_bytes: c.measured_bytes,
+        measured_slept: c.measured_slept,
+        exact: c.is_exact(),
+        floor_ns: c.floor_ns,
+    }
+}
+
+fn cost(c: snapshot::Cost) -> Cost {
+    Cost { bpf_run_ns: c.bpf_run_ns, events: c.events, cpu_share: c.cpu_share, map_bytes: c.map_bytes }
+}
+
+fn call(c: &trace_common::call::LoggedCall) -> Call {
+    Call {
+        tid: c.tid,
+        nr: c.nr,
+        entered_at_ns: c.entered_at,
+        ended_at_ns: c.ended_at,
+        result: c.result,
+        wait_data_ns: c.wait_data_ns,
+        wait_other_ns: c.wait_other_ns,
+        runqueue_ns: c.runqueue_ns,
+        preempted_ns: c.preempted_ns,
+        copy_ns: c.copy_ns,
+        kernel_ns: c.kernel_ns,
+    }
+}

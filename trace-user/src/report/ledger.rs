@@ -1,0 +1,43 @@
+//! The time ledger as it is written.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use trace_common::account::Account;
+
+/// Time by account. Written as one `<account>_ns` key for each of [`Account::ALL`], in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger(pub BTreeMap<Account, u64>);
+
+impl Ledger {
+    /// Time in `account`.
+    pub fn ns(&self, account: Account) -> u64 {
+        self.0.get(&account).copied().unwrap_or(0)
+    }
+
+    /// Adds `other` to it.
+    pub fn add(&mut self, other: &BTreeMap<Account, u64>) {
+        for (&account, &ns) in other {
+            *self.0.entry(account).or_default() += ns;
+        }
+    }
+
+    /// Time in the accounts that `kind` holds for.
+    pub fn sum(&self, kind: impl Fn(Account) -> bool) -> u64 {
+        Account::ALL.into_iter().filter(|&a| kind(a)).map(|a| self.ns(a)).sum()
+    }
+}
+
+impl Serialize for Ledger {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(Account::ALL.map(|a| (format!("{}_ns", a.name()), self.ns(a))))
+    }
+}
+
+impl<'de> Deserialize<'de> for Ledger {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ledger, D::Error> {
+        let by_key = BTreeMap::<String, u64>::deserialize(deserializer)?;
+        let ns = |a: Account| by_key.get(&format!("{}_ns", a.name())).copied().unwrap_or(0);
+        Ok(Ledger(Account::ALL.map(|a| (a, ns(a))).into()))
+    }
+}

@@ -1,0 +1,53 @@
+//! The report: what a snapshot and its verdicts say, as JSON for programs and as a table for people.
+//!
+//! [`build::build`] makes the one [`schema::Report`] that every format is written from; no format computes a
+//! verdict, and none reads anything but the report.
+
+pub mod build;
+pub mod json;
+pub mod ledger;
+mod ledger_table;
+mod phases;
+pub mod residual;
+#[cfg(test)]
+mod sample;
+pub mod sanitize;
+pub mod schema;
+pub mod table;
+mod text;
+mod trust;
+pub mod turns;
+pub mod unit;
+mod verdict_text;
+
+pub use trust::real_losses;
+pub use verdict_text::io_line;
+
+use schema::Report;
+
+/// A format that a report can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people, at most 80 columns.
+    Table,
+    /// For programs (contract).
+    Json,
+}
+
+/// How a report is laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Every thread in a row of its own instead of one row for alike threads.
+    pub threads: bool,
+}
+
+/// The text of `report`, with a newline at its end.
+///
+/// # Errors
+/// If a value cannot be written in the format; none of the report's own can fail.
+pub fn render(report: &Report, format: Format, layout: Layout) -> serde_json::Result<String> {
+    match format {
+        Format::Table => Ok(table::render(report, layout)),
+        Format::Json => json::render(report),
+    }
+}

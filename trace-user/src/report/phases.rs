@@ -1,0 +1,201 @@
+//! The two phases of a read, the receives behind them, and whom the target waited for.
+
+use tabled::builder::Builder;
+use trace_common::account::Account;
+use trace_common::receive::{Accepts, Receives};
+
+use super::build::{add_accepts, add_receives};
+use super::ledger_table::lay_out;
+use super::schema::{Peer, Report};
+use super::text::{Page, cut};
+use super::unit;
+
+/// Waits of phase 1, each with the words for it.
+const PHASE_1: [(Account, &str); 4] = [
+    (Account::WaitData, "waiting, in the receive"),
+    (Account::WaitReady, "waiting, for readiness"),
+    (Account::WaitCompletion, "waiting, for completions"),
+    (Account::WaitSignal, "waiting, for a signal"),
+];
+/// A `copy` is an upper bound where more than this share of receives had no first-byte event (DESIGN §5).
+pub const BOUNDED_SHARE: f64 = 0.01;
+/// Peers in the table.
+const PEERS: usize = 5;
+
+/// Median and 99th percentile of both phases, over all threads.
+pub fn phases(page: &mut Page, report: &Report) {
+    let mut table = Builder::default();
+    table.push_record(["The two phases", "count", "median", "p99"]);
+    let floor = report.calibration.floor_ns;
+    for (account, name) in PHASE_1 {
+        row(&mut table, report, account, name.to_owned(), "", floor);
+    }
+    let (receives, _) = totals(report);
+    let bound = if is_bounded(&receives) { "≤" } else { "" };
+    row(&mut table, report, Account::Copy, "copying".into(), bound, floor);
+    if table.count_records() == 1 {
+        return;
+    }
+    page.table("\n");
+    page.table(&lay_out(table, 1));
+}
+
+/// What was called how often, and how it ended.
+pub fn calls(page: &mut Page, report: &Report) {
+    let (r, a) = totals(report);
+    if r.calls == 0 {
+        page.heading("Receives: no receive was seen in the window; idle is not bad, but it decides nothing");
+    } else {
+        page.heading(&format!("Receives: {} calls = {}", unit::count(r.calls), sum(&ends(&r))));
+        if r.with_data > 0 {
+            let text = format!("  with data = {}; {} in all", sum(&episodes(&r)), unit::bytes(r.bytes));
+            page.paragraph(4, &text);
+        }
+        if is_bounded(&r) {
+            let share = unit::percent(r.copy_bounded, r.with_data);
+            page.paragraph(
+                4,
+                &format!("  ≤: {share} of them show no first byte, so `copy` is an upper bound"),
+            );
+        }
+        if r.zero_copy > 0 {
+            page.paragraph(
+                4,
+                &format!("  {} without a phase 2 (splice, zero-copy)", unit::count(r.zero_copy)),
+            );
+        }
+    }
+    if a.calls > 0 {
+        let [calls, accepted, eagain, slept] = [a.calls, a.accepted, a.eagain, a.slept].map(unit::count);
+        page.paragraph(
+            2,
+            &format!("Accepts: {calls} calls, {accepted} accepted, {eagain} found none, {slept} slept"),
+        );
+    }
+}
+
+/// Whom the target waited for longest.
+pub fn peers(page: &mut Page, peers: &[Peer]) {
+    let waited: Vec<&Peer> = peers.iter().filter(|p| p.wait_ns > 0).collect();
+    if waited.is_empty() {
+        return;
+    }
+    let mut table = Builder::default();
+    table.push_record(["Waited in receives for", "side", "conns", "waits", "time", "bytes"]);
+    for peer in waited.iter().take(PEERS) {
+        table.push_record([
+            cut(&peer.address, 30),
+            format!("{:?}", peer.side).to_lowercase(),
+            unit::count(peer.connections),
+            unit::count(peer.waits),
+            unit::time(peer.wait_ns),
+            unit::bytes(peer.bytes),
+        ]);
+    }
+    page.table("\n");
+    page.table(&lay_out(table, 2));
+    if waited.len() > PEERS {
+        page.item("·", &format!("{} more in the JSON report", waited.len() - PEERS));
+    }
+}
+
+/// Receives and accepts of all threads, ended ones too.
+pub fn totals(report: &Report) -> (Receives, Accepts) {
+    let (mut receives, mut accepts) = (Receives::ZERO, Accepts::ZERO);
+    for process in &report.processes {
+        add_receives(&mut receives, &process.exited.receives);
+        add_accepts(&mut accepts, &process.exited.accepts);
+        for thread in &process.threads {
+            add_receives(&mut receives, &thread.receives);
+            add_accepts(&mut accepts, &thread.accepts);
+        }
+    }
+    (receives, accepts)
+}
+
+/// Whether `copy` of these receives is only an upper bound.
+pub fn is_bounded(r: &Receives) -> bool {
+    r.copy_bounded as f64 > BOUNDED_SHARE * r.with_data as f64
+}
+
+fn row(
+    table: &mut Builder,
+    report: &Report,
+    account: Account,
+    name: String,
+    bound: &str,
+    floor: Option<u64>,
+) {
+    let Some(buckets) = report.distributions.get(&account) else { return };
+    let total: u64 = buckets.iter().map(|b| b.1).sum();
+    if total == 0 {
+        return;
+    }
+    let at = |share| match quantile(buckets, share) {
+        // Below the floor it is the probes' own time.
+        Some(ns) if account.is_on_cpu() && floor.is_some_and(|floor| ns < floor) => {
+            format!("< {}", unit::time(floor.unwrap_or(0)))
+        }
+        Some(u64::MAX) => "> 0.3 h".into(),
+        Some(ns) => format!("{bound}{}", unit::time(ns)),
+        None => "–".into(),
+    };
+    table.push_record([format!("  {name} ({})", account.name()), unit::count(total), at(0.5), at(0.99)]);
+}
+
+/// The upper edge of the bucket that the `share`-quantile lies in.
+fn quantile(buckets: &[(u64, u64)], share: f64) -> Option<u64> {
+    let total: u64 = buckets.iter().map(|b| b.1).sum();
+    let rank = ((total as f64 * share).ceil() as u64).max(1);
+    let mut seen = 0;
+    buckets
+        .iter()
+        .find(|b| {
+            seen += b.1;
+            seen >= rank
+        })
+        .map(|b| b.0)
+}
+
+fn ends(r: &Receives) -> [(u64, &'static str); 5] {
+    [
+        (r.with_data, "with data"),
+        (r.eof, "end of file"),
+        (r.eagain, "found nothing"),
+        (r.interrupted, "interrupted"),
+        (r.failed, "failed"),
+    ]
+}
+
+fn episodes(r: &Receives) -> [(u64, &'static str); 6] {
+    [
+        (r.slept, "slept in the call"),
+        (r.after_ready, "after readiness"),
+        (r.polled, "after empty asks"),
+        (r.signalled, "after a signal"),
+        (r.completed, "by completion"),
+        (r.immediate, "already there"),
+    ]
+}
+
+/// `3 a + 4 b`, without the parts that are 0.
+fn sum(parts: &[(u64, &str)]) -> String {
+    let parts: Vec<String> =
+        parts.iter().filter(|p| p.0 > 0).map(|(n, name)| format!("{} {name}", unit::count(*n))).collect();
+    if parts.is_empty() { "0".into() } else { parts.join(" + ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_the_upper_edge_of_its_bucket() {
+        let buckets = [(10, 50), (20, 49), (30, 1)];
+        assert_eq!(quantile(&buckets, 0.5), Some(10));
+        assert_eq!(quantile(&buckets, 0.51), Some(20));
+        assert_eq!(quantile(&buckets, 0.99), Some(20));
+        assert_eq!(quantile(&buckets, 1.0), Some(30));
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+}

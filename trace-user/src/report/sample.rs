@@ -1,0 +1,173 @@
+//! A synthetic snapshot for the tests of the reports.
+
+use std::collections::BTreeMap;
+
+use trace_common::account::Account;
+use trace_common::conn::Side;
+use trace_common::receive::{Accepts, Receives};
+
+use crate::model::verdict::{Confidence, Evidence, IoModel, IoVerdict, Kind, Role, ServerVerdict, Verdicts};
+use crate::snapshot::{
+    Calibration, Connection, Cost, EndedBy, Host, InFlight, Process, Readiness, Schedstat, Snapshot, Thread,
+    Tool, Window,
+};
+
+/// Ten seconds of one process with so many alike threads.
+pub fn snapshot(threads: u32) -> Snapshot {
+    Snapshot {
+        tool: Tool { version: "0.1.0".into(), tier: "full".into(), object_sha256: "0".repeat(64) },
+        host: Host { kernel: "6.18.0-test".into(), arch: "x86_64".into() },
+        window: Window {
+            started_at: "2026-01-01T00:00:00Z".into(),
+            duration_ns: 10_000_000_000,
+            ended_by: EndedBy::Duration,
+            steal_ns: Some(1_000_000),
+        },
+        pids: vec![100],
+        processes: vec![Process {
+            pid: 100,
+            comm: "server".into(),
+            exe: Some("/usr/bin/server".into()),
+            alive: true,
+        }],
+        threads: (0..threads).map(thread).collect(),
+        connections: (0..3).map(connection).collect(),
+        distributions: BTreeMap::from([
+            (Account::WaitReady, vec![(1_023, 10), (1_048_575, 980), (8_388_607, 10)]),
+            (Account::Copy, vec![(255, 10), (2_047, 990)]),
+        ]),
+        loss: BTreeMap::from([("map_full".into(), 0), ("lost_wakeups".into(), 0)]),
+        degraded: Vec::new(),
+        calibration: Calibration {
+            done: 23,
+            done_bytes: 4_096,
+            measured: 23,
+            measured_bytes: 4_096,
+            measured_slept: 5,
+            floor_ns: Some(400),
+        },
+        cost: Cost {
+            bpf_run_ns: Some(12_000_000),
+            events: Some(60_000),
+            cpu_share: Some(0.0012),
+            map_bytes: 9_000_000,
+        },
+        calls: Vec::new(),
+    }
+}
+
+fn thread(i: u32) -> Thread {
+    Thread {
+        tid: 100 + i,
+        pid: 100,
+        comm: format!("worker-{i}"),
+        alive: true,
+        count: 1,
+        kernel_io: false,
+        lived_ns: 10_000_000_000,
+        ledger: BTreeMap::from([
+            (Account::WaitReady, 9_800_000_000),
+            (Account::Runqueue, 20_000_000),
+            (Account::Copy, 10_000_000),
+            (Account::Kernel, 120_000_000),
+            (Account::User, 50_000_000),
+        ]),
+        wait_data_by_side: BTreeMap::from([(Side::Server, 0)]),
+        receives: Receives {
+            calls: 1_000,
+            with_data: 990,
+            eof: 10,
+            bytes: 99_000,
+            after_ready: 980,
+            immediate: 10,
+            ..Receives::ZERO
+        },
+        receive_syscall: Some("read".into()),
+        accepts: Accepts { calls: 10, accepted: 10, ..Accepts::ZERO },
+        readiness: Readiness {
+            calls: 1_000,
+            slept: 980,
+            returned: 1_000,
+            events: 1_000,
+            ..Readiness::default()
+        },
+        episodes: BTreeMap::new(),
+        sends: 990,
+        sent_bytes: 99_000,
+        sleeps: 980,
+        preemptions: 3,
+        schedstat: Some(Schedstat { run_ns: 180_500_000, delay_ns: 19_000_000 }),
+        in_flight: Some(InFlight {
+            syscall: Some("epoll_wait".into()),
+            account: Account::WaitReady,
+            since_ns: 1_000_000,
+            before_attach: false,
+        }),
+        waited_before: false,
+        silent: false,
+    }
+}
+
+fn connection(i: u32) -> Connection {
+    Connection {
+        side: if i == 2 { Side::Client } else { Side::Server },
+        address: format!("10.0.0.1:{}", 50_000 + i),
+        pid: 100,
+        tid: 100,
+        handovers: 0,
+        waits: 7,
+        wait_ns: 1_000_000,
+        receives: 30,
+        bytes: 3_000,
+        episodes: 30,
+        accepted: i != 2,
+        asked_nonblocking: true,
+        asked_blocking: false,
+        in_epoll: true,
+    }
+}
+
+/// Verdicts that fit [`snapshot`].
+pub fn verdicts(snapshot: &Snapshot) -> Verdicts {
+    let io_model = io_verdict();
+    Verdicts {
+        server_model: ServerVerdict {
+            name: "multi-reactor".into(),
+            qualifier: None,
+            units: Some("process".into()),
+            count: Some(4),
+            confidence: Some(Confidence::Medium),
+            alternatives: Vec::new(),
+            evidence: Vec::new(),
+        },
+        processes: snapshot.processes.iter().map(|p| (p.pid, io_model.clone())).collect(),
+        threads: snapshot.threads.iter().map(|t| (t.tid, io_model.clone())).collect(),
+        roles: snapshot.threads.iter().map(|t| (t.tid, Role::Reactor)).collect(),
+        findings: Vec::new(),
+        blind_spots: vec!["signal delivery is not traced in this version".into()],
+        io_model,
+    }
+}
+
+fn io_verdict() -> IoVerdict {
+    IoVerdict {
+        name: IoModel::Multiplexing,
+        caller: IoModel::Multiplexing.caller().map(str::to_owned),
+        callee: IoModel::Multiplexing.callee().map(str::to_owned),
+        mechanism: Some("epoll".into()),
+        qualifier: None,
+        shares: BTreeMap::from([(IoModel::Multiplexing, 0.99), (IoModel::Blocking, 0.01)]),
+        confidence: Some(Confidence::High),
+        alternatives: Vec::new(),
+        evidence: vec![Evidence {
+            code: "episodes".into(),
+            text: "980 of 990 decided episodes ended after a readiness wait over several peers".into(),
+            measured: 0.99,
+            threshold: Some(0.8),
+            kind: Kind::Behaviour,
+            supports: true,
+        }],
+        settle: None,
+        upstream: None,
+    }
+}

@@ -1,0 +1,289 @@
+//! The JSON report (contract, DESIGN §7), as types.
+//!
+//! Times and counts are integers with their unit in the name, ratios are 0…1 and end in `_share`, and `None`
+//! (`null`) stands for what was not measured. Fields may be added within a major version; none is taken away
+//! or renamed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use trace_common::account::Account;
+use trace_common::conn::Side;
+use trace_common::receive::{Accepts, Receives};
+
+use super::ledger::Ledger;
+use super::residual::Residual;
+use super::turns::Turns;
+use crate::model::verdict::{Confidence, Finding, IoModel, IoVerdict, Role, ServerVerdict};
+use crate::snapshot::{Episodes, InFlight, Readiness, Schedstat, Window};
+
+/// Version of the schema: additive changes raise the minor number.
+pub const VERSION: &str = "1.0";
+
+/// A whole report.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// See [`VERSION`].
+    pub schema_version: String,
+    /// What measured.
+    pub tool: Tool,
+    /// The machine.
+    pub host: Host,
+    /// When, how long, and why it ended.
+    pub window: Window,
+    /// What was measured.
+    pub target: Target,
+    /// The answer.
+    pub verdict: Verdict,
+    /// Processes by pid.
+    pub processes: Vec<Process>,
+    /// Whom the target waited for, longest first.
+    pub peers: Vec<Peer>,
+    /// Exchanges on server-side connections.
+    pub turns: Turns,
+    /// Per account: (largest value of the bucket in ns, count).
+    pub distributions: BTreeMap<Account, Vec<(u64, u64)>>,
+    /// Worth a second look.
+    pub findings: Vec<Finding>,
+    /// What cannot be seen in this run.
+    pub blind_spots: Vec<String>,
+    /// What was lost; every counter is present, 0 when none. [`super::build::NO_LOSSES`] are none.
+    pub loss: BTreeMap<String, u64>,
+    /// Known receives through the same probes.
+    pub calibration: Calibration,
+    /// What tracing cost.
+    pub cost: Cost,
+    /// Addition: the ledger against the kernel's own account of the same threads.
+    pub residual: Residual,
+    /// Addition: figures that this kernel or this run cannot give, with the reason.
+    pub degraded: Vec<String>,
+    /// Addition: logged receives; `None` unless they were asked for.
+    #[serde(default)]
+    pub calls: Option<Vec<Call>>,
+}
+
+/// What measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tool {
+    /// `trace`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// `full`, or what it had to fall back to.
+    pub tier: String,
+    /// SHA-256 of the probe object.
+    pub object_sha256: String,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Host {
+    /// Kernel release.
+    pub kernel: String,
+    /// Architecture.
+    pub arch: String,
+}
+
+/// The target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Target {
+    /// Processes that were asked for, by their ids in the initial namespace.
+    pub pids: Vec<u32>,
+    /// Name of the first of them.
+    pub comm: Option<String>,
+    /// Its executable.
+    pub exe: Option<String>,
+    /// Processes seen in the window, ended ones too.
+    pub processes: u64,
+    /// Threads seen in the window, ended ones too.
+    pub threads: u64,
+}
+
+/// The answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Verdict {
+    /// How the target waits for input.
+    pub io_model: IoVerdict,
+    /// How it spreads connections.
+    pub server_model: ServerVerdict,
+}
+
+/// One process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// Name.
+    pub comm: String,
+    /// Its I/O model by name.
+    pub io_model: Option<IoModel>,
+    /// Its server model by name; `None` where only the tree as a whole has one.
+    pub server_model: Option<String>,
+    /// Its threads that ended within the window.
+    pub exited: Exited,
+    /// Its threads that live at the end of the window.
+    pub threads: Vec<Thread>,
+    /// Addition: executable.
+    pub exe: Option<String>,
+    /// Addition: whether it lives at the end of the window.
+    pub alive: bool,
+    /// Addition: the whole verdict behind `io_model`.
+    pub io_verdict: Option<IoVerdict>,
+}
+
+/// Threads that ended within the window, added up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Exited {
+    /// How many.
+    pub threads: u64,
+    /// Their ledgers.
+    pub ledger: Ledger,
+    /// Their receives.
+    pub receives: Receives,
+    /// Addition: time they lived in the window.
+    pub lived_ns: u64,
+    /// Addition: their accepts.
+    pub accepts: Accepts,
+    /// Addition: their waits for data by side.
+    pub wait_data_by_side: BySide,
+}
+
+/// One living thread.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Thread {
+    /// Thread id.
+    pub tid: u32,
+    /// Name.
+    pub comm: String,
+    /// What it does in its process.
+    pub role: Option<Role>,
+    /// Its own I/O model by name.
+    pub io_model: Option<IoModel>,
+    /// Time lived in the window.
+    pub lived_ns: u64,
+    /// What the kernel's own account says; `None` where it could not be read at both ends.
+    pub check: Option<Schedstat>,
+    /// Time by account; adds up to `lived_ns`.
+    pub ledger: Ledger,
+    /// `wait_data_ns` by side.
+    pub wait_data_by_side: BySide,
+    /// Receives on sockets.
+    pub receives: Receives,
+    /// Accepts.
+    pub accepts: Accepts,
+    /// What it waits in at the end.
+    pub in_flight: Option<InFlight>,
+    /// Addition: how sure its own model is.
+    pub confidence: Option<Confidence>,
+    /// Addition: name of the call of its last receive.
+    pub receive_syscall: Option<String>,
+    /// Addition: readiness waits.
+    pub readiness: Readiness,
+    /// Addition: episodes by side, at most 1000 a connection.
+    pub episodes: BTreeMap<Side, Episodes>,
+    /// Addition: sends that moved bytes.
+    pub sends: u64,
+    /// Addition: those bytes.
+    pub sent_bytes: u64,
+    /// Addition: times it went to sleep.
+    pub sleeps: u64,
+    /// Addition: times it was pushed off a CPU.
+    pub preemptions: u64,
+    /// Addition: its first wait had begun before the window.
+    pub waited_before: bool,
+    /// Addition: no event of it was seen; its ledger comes from `/proc`.
+    pub silent: bool,
+    /// Addition: a kernel worker of the process (io-wq, SQPOLL).
+    pub kernel_io: bool,
+}
+
+/// Waits for data by side; datagram sockets count as other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BySide {
+    /// Accepted, or on one of the target's listening ports.
+    pub server_ns: u64,
+    /// Connected by the target.
+    pub client_ns: u64,
+    /// Both ends in the target.
+    pub local_ns: u64,
+    /// Everything else: datagram sockets, pipes, ttys.
+    pub other_ns: u64,
+}
+
+/// One party that the target waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Which end of the connections the target holds.
+    pub side: Side,
+    /// Remote address: on the server side without the port (clients come from any), else with it.
+    pub address: String,
+    /// Connections.
+    pub connections: u64,
+    /// Sleeps for data in a receive.
+    pub waits: u64,
+    /// Their time.
+    pub wait_ns: u64,
+    /// Receives with data.
+    pub receives: u64,
+    /// Bytes received.
+    pub bytes: u64,
+}
+
+/// Known receives, done by a thread of the tool under the same probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Receives done.
+    pub done: u64,
+    /// Bytes received.
+    pub done_bytes: u64,
+    /// Receives measured.
+    pub measured: u64,
+    /// Bytes measured.
+    pub measured_bytes: u64,
+    /// Receives measured to have slept, as they had to.
+    pub measured_slept: u64,
+    /// Whether the probes saw exactly what was done.
+    pub exact: bool,
+    /// On-CPU times below this are the probes' own.
+    pub floor_ns: Option<u64>,
+}
+
+/// What tracing cost.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Run time of the probes.
+    pub bpf_run_ns: Option<u64>,
+    /// Events handled.
+    pub events: Option<u64>,
+    /// `bpf_run_ns` as a share of one CPU.
+    pub cpu_share: Option<f64>,
+    /// Memory of all maps.
+    pub map_bytes: u64,
+}
+
+/// One logged receive and its two phases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Thread.
+    pub tid: u32,
+    /// Number of the system call.
+    pub nr: u32,
+    /// Entry, `CLOCK_MONOTONIC`.
+    pub entered_at_ns: u64,
+    /// Exit, `CLOCK_MONOTONIC`.
+    pub ended_at_ns: u64,
+    /// Bytes, or a negative errno.
+    pub result: i64,
+    /// Asleep for data.
+    pub wait_data_ns: u64,
+    /// Asleep for something else.
+    pub wait_other_ns: u64,
+    /// Woken, waiting for a CPU.
+    pub runqueue_ns: u64,
+    /// Pushed off the CPU.
+    pub preempted_ns: u64,
+    /// Copying.
+    pub copy_ns: u64,
+    /// On CPU otherwise.
+    pub kernel_ns: u64,
+}

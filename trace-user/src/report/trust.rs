@@ -1,0 +1,116 @@
+//! How far the figures can be trusted: losses, the canary, the residual, the cost, and what was not seen.
+
+use super::build::NO_LOSSES;
+use super::schema::Report;
+use super::text::Page;
+use super::unit;
+
+/// The outer residual should stay below this (DESIGN §5).
+const RESIDUAL_SHARE: f64 = 0.01;
+
+/// Counters of what was noticed and put right: no losses.
+const PUT_RIGHT: [&str; 3] = ["early_wakeups", "recovered_wakeups", "recovered_switches"];
+
+/// The section; every part of it is printed in every report.
+pub fn trust(page: &mut Page, report: &Report) {
+    page.heading("How far to trust it");
+    let line = |page: &mut Page, text: String| page.paragraph(6, &format!("  {text}"));
+    line(page, losses(report));
+    line(page, canary(report));
+    line(page, residual(report));
+    line(page, cost(report));
+    if let Some(steal) = report.window.steal_ns.filter(|&ns| ns > 0) {
+        line(page, format!("steal: the hypervisor took {}, which looks like running", unit::time(steal)));
+    }
+    for text in &report.degraded {
+        line(page, format!("degraded: {text}"));
+    }
+    for text in &report.blind_spots {
+        line(page, format!("not seen: {text}"));
+    }
+    line(
+        page,
+        format!(
+            "measured by trace {}, tier {}, on {} {}",
+            report.tool.version, report.tool.tier, report.host.kernel, report.host.arch
+        ),
+    );
+}
+
+/// The counters that are losses and are not 0, with their counts.
+pub fn real_losses(report: &Report) -> Vec<String> {
+    let lost = |(name, count): (&String, &u64)| {
+        (*count > 0 && !NO_LOSSES.contains(&name.as_str())).then(|| format!("{name} {}", unit::count(*count)))
+    };
+    report.loss.iter().filter_map(lost).collect()
+}
+
+fn losses(report: &Report) -> String {
+    let lost = real_losses(report);
+    let counters = report.loss.keys().filter(|name| !NO_LOSSES.contains(&name.as_str())).count();
+    let mut text = if lost.is_empty() {
+        format!("losses: none ({counters} counters, all 0)")
+    } else {
+        format!("losses: {} (the other {} counters are 0)", lost.join(", "), counters - lost.len())
+    };
+    let count = |name| report.loss.get(name).copied().filter(|&count| count > 0);
+    let put_right =
+        PUT_RIGHT.into_iter().filter_map(|name| Some(format!("{name} {}", unit::count(count(name)?))));
+    let put_right: Vec<String> = put_right.collect();
+    if !put_right.is_empty() {
+        text += &format!("; noticed and put right: {}", put_right.join(", "));
+    }
+    text
+}
+
+fn canary(report: &Report) -> String {
+    let c = &report.calibration;
+    if c.done == 0 {
+        return "canary: not run, so nothing vouches for the counts".into();
+    }
+    let floor = match c.floor_ns {
+        Some(ns) => format!("CPU times below {} are the probes' own", unit::time(ns)),
+        None => "no floor of CPU times known".into(),
+    };
+    let verdict = if c.exact { "exact" } else { "NOT EXACT: do not trust the counts" };
+    format!(
+        "canary: {} of {} receives and {} of {} bytes measured, {verdict}; {floor}",
+        c.measured,
+        c.done,
+        unit::count(c.measured_bytes),
+        unit::count(c.done_bytes)
+    )
+}
+
+fn residual(report: &Report) -> String {
+    let r = &report.residual;
+    if r.threads == 0 {
+        return "residual: not known, no thread's schedstat could be read at both ends".into();
+    }
+    let share = |s: Option<f64>| s.map_or("–".into(), unit::percent_of_share);
+    let verdict = match r.share {
+        Some(share) if share >= RESIDUAL_SHARE => "; above 1 %",
+        _ => "",
+    };
+    format!(
+        "residual: on CPU {} off the scheduler's own count ({} here, {} there), asleep {} ({}){verdict}",
+        share(r.on_cpu_share),
+        unit::time(r.on_cpu_ns),
+        unit::time(r.run_ns),
+        share(r.sleep_share),
+        unit::plural(r.threads, "thread", "threads"),
+    )
+}
+
+fn cost(report: &Report) -> String {
+    let c = &report.cost;
+    let run = match (c.bpf_run_ns, c.cpu_share) {
+        (Some(ns), Some(share)) => {
+            format!("the probes ran {}, {} of one CPU", unit::time(ns), unit::percent_of_share(share))
+        }
+        (Some(ns), None) => format!("the probes ran {}", unit::time(ns)),
+        (None, _) => "run time of the probes not measured".into(),
+    };
+    let events = c.events.map_or(String::new(), |n| format!(", {} events", unit::count(n)));
+    format!("cost: {run}{events}, {} of maps", unit::bytes(c.map_bytes))
+}

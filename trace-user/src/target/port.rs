@@ -1,0 +1,118 @@
+//! Who listens on a port.
+//!
+//! `/proc/net` shows one network namespace; a container's listeners are seen through `/proc/PID/net` of a
+//! process in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::proc::Proc;
+use super::{ambiguous, tree};
+use crate::failure::{Code, Failure};
+
+/// Tables of `/proc/net`, each with the state that a socket without a peer has there
+/// (`include/net/tcp_states.h`: 10 is `TCP_LISTEN`, 7 is `TCP_CLOSE`, which unconnected datagram sockets are
+/// in).
+const TABLES: [(&str, &str); 4] = [("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")];
+
+/// The processes that hold the listeners of `port`: the topmost of one tree, or all that share one listener.
+///
+/// # Errors
+/// If nobody listens, if unrelated processes do, or if who holds them may not be seen.
+pub fn resolve(proc: &Proc, port: u16, own: u32) -> Result<Vec<u32>, Failure> {
+    let pids = proc.pids();
+    let inodes = listeners(proc, &pids, port);
+    if inodes.is_empty() {
+        let why = "no TCP socket listens on it, and no UDP socket is bound to it";
+        let what = format!("there is no server on port {port}");
+        return Err(Failure::new(Code::NoTarget, what, why).fix("list listeners with: ss -ltunp"));
+    }
+    let (mut holders, unseen) = holders(proc, pids.iter().copied().filter(|&pid| pid != own), &inodes);
+    // systemd holds the sockets that it activates services by.
+    if holders.len() > 1 {
+        holders.remove(&1);
+    }
+    if holders.is_empty() {
+        return Err(nobody(port, unseen));
+    }
+    let held: Vec<u32> = holders.keys().copied().collect();
+    let top = tree::topmost(proc, &held);
+    if top.len() == 1 || are_one_server(proc, &top, &holders) {
+        return Ok(top);
+    }
+    Err(ambiguous(proc, &format!("listen on port {port}"), &top))
+}
+
+fn nobody(port: u16, unseen: usize) -> Failure {
+    let what = format!("cannot see who listens on port {port}");
+    if unseen > 0 {
+        let why = format!("the descriptors of {unseen} processes may not be read");
+        return Failure::new(Code::NotPermitted, what, why)
+            .fix(format!("sudo trace attach --port {port}, or --pid PID"));
+    }
+    Failure::new(Code::NoTarget, what, "there is a listener, but no process holds it (the kernel itself may)")
+        .fix("list listeners with: ss -ltunp")
+}
+
+/// Inodes of the listeners in all network namespaces that processes are in.
+fn listeners(proc: &Proc, pids: &BTreeSet<u32>, port: u16) -> BTreeSet<u64> {
+    let own = proc.link("self/ns/net");
+    let mut by_namespace: BTreeMap<String, u32> = BTreeMap::new();
+    for &pid in pids {
+        if let Some(namespace) = proc.link(&format!("{pid}/ns/net")).filter(|n| Some(n) != own.as_ref()) {
+            by_namespace.entry(namespace).or_insert(pid);
+        }
+    }
+    let others = by_namespace.values().map(|pid| format!("{pid}/net"));
+    let roots = std::iter::once("net".to_owned()).chain(others);
+    roots.flat_map(|root| listeners_in(proc, &root, port)).collect()
+}
+
+fn listeners_in(proc: &Proc, root: &str, port: u16) -> BTreeSet<u64> {
+    let mut inodes = BTreeSet::new();
+    for (table, state) in TABLES {
+        let text = proc.read(&format!("{root}/{table}")).unwrap_or_default();
+        inodes.extend(text.lines().skip(1).filter_map(|line| listener(line, state, port)));
+    }
+    inodes
+}
+
+/// The inode in a line of a table, if it is a socket without a peer on `port`.
+fn listener(line: &str, wanted_state: &str, port: u16) -> Option<u64> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let (local, remote, state) = (fields.get(1)?, fields.get(2)?, fields.get(3)?);
+    let port_of = |address: &str| u16::from_str_radix(address.rsplit_once(':')?.1, 16).ok();
+    let matches = *state == wanted_state && port_of(local)? == port && port_of(remote)? == 0;
+    matches.then(|| fields.get(9)?.parse().ok()).flatten().filter(|&inode| inode != 0)
+}
+
+/// Who holds which of `inodes`, and of how many processes that may not be seen.
+fn holders(
+    proc: &Proc,
+    pids: impl Iterator<Item = u32>,
+    inodes: &BTreeSet<u64>,
+) -> (BTreeMap<u32, BTreeSet<u64>>, usize) {
+    let (mut holders, mut unseen) = (BTreeMap::new(), 0);
+    for pid in pids {
+        match proc.sockets(pid) {
+            Some(sockets) => {
+                let held: BTreeSet<u64> = sockets.intersection(inodes).copied().collect();
+                if !held.is_empty() {
+                    holders.insert(pid, held);
+                }
+            }
+            None => unseen += usize::from(proc.stat(pid).is_some()),
+        }
+    }
+    (holders, unseen)
+}
+
+/// Workers whose parent closed the listener, or never had it (SO_REUSEPORT), are one server all the same.
+fn are_one_server(proc: &Proc, top: &[u32], holders: &BTreeMap<u32, BTreeSet<u64>>) -> bool {
+    let Some((first, rest)) = top.split_first() else { return false };
+    let shares = |pid: &u32| !holders[first].is_disjoint(&holders[pid]);
+    let family = |pid: u32| (proc.stat(pid).map(|stat| stat.ppid), proc.exe(pid));
+    let siblings = |pid: &u32| family(*pid) == family(*first);
+    let (parent, exe) = family(*first);
+    let have_parent = parent.is_some_and(|ppid| ppid > 1) && exe.is_some();
+    rest.iter().all(|pid| shares(pid) || (have_parent && siblings(pid)))
+}

@@ -1,0 +1,18 @@
+//! Which of several processes stand above the others.
+
+use std::collections::BTreeSet;
+
+use super::proc::Proc;
+
+/// Those of `pids` that have no ancestor among them.
+pub fn topmost(proc: &Proc, pids: &[u32]) -> Vec<u32> {
+    let all: BTreeSet<u32> = pids.iter().copied().collect();
+    let below = |&pid: &u32| ancestors(proc, pid).any(|ancestor| all.contains(&ancestor));
+    all.iter().copied().filter(|pid| !below(pid)).collect()
+}
+
+/// Parent, grandparent and so on. A tree that is being changed while it is read cannot make it endless.
+fn ancestors(proc: &Proc, pid: u32) -> impl Iterator<Item = u32> {
+    let parent = |pid: &u32| proc.stat(*pid).map(|stat| stat.ppid).filter(|&ppid| ppid != 0);
+    std::iter::successors(parent(&pid), parent).take(1000)
+}
