@@ -18,6 +18,17 @@ pub struct Registers {
     pub args: [u64; 4],
 }
 
+impl Registers {
+    /// No system call. A sentinel and no `Option`: what an absent payload would leave undefined, the verifier refuses.
+    pub const NONE: Registers = Registers { nr: u32::MAX, args: [0; 4] };
+
+    /// Whether these are the registers of a system call.
+    #[inline(always)]
+    pub const fn is_call(&self) -> bool {
+        self.nr != u32::MAX
+    }
+}
+
 /// How a thread left the CPU.
 #[derive(Clone, Copy, Debug)]
 pub enum Off {
@@ -192,15 +203,15 @@ pub fn switch_out(
     start: u64,
     now: u64,
     off: Off,
-    seed: Option<Registers>,
+    seed: Registers,
     stamps: Stamps,
     sink: &mut impl Sink,
 ) {
     if t.sched == Sched::Unseen as u8 {
         open(t, start);
-        if let Some(regs) = seed {
+        if seed.is_call() {
             t.mode = Mode::Kernel as u8;
-            in_flight_since(t, start, regs);
+            in_flight_since(t, start, seed);
         }
     }
     running(t, now, sink);
@@ -241,21 +252,19 @@ fn fall_asleep(t: &mut Thread, account: Account) {
 #[derive(Clone, Copy, Debug)]
 pub struct Seed {
     /// The call that its saved registers show.
-    pub call: Option<Registers>,
+    pub call: Registers,
     /// The account of its sleep, if it slept.
     pub account: Account,
 }
 
+impl Seed {
+    /// Nothing is known, or nothing needs to be.
+    pub const NONE: Seed = Seed { call: Registers::NONE, account: Account::WaitOther };
+}
+
 /// The thread gets onto a CPU. `seed` is asked for only when nothing was seen before.
 #[inline(always)]
-pub fn switch_in(
-    t: &mut Thread,
-    start: u64,
-    now: u64,
-    seed: Option<Seed>,
-    queued_at: u64,
-    sink: &mut impl Sink,
-) {
+pub fn switch_in(t: &mut Thread, start: u64, now: u64, seed: Seed, queued_at: u64, sink: &mut impl Sink) {
     match t.sched() {
         Sched::Unseen => first_switch_in(t, start, now, seed, sink),
         Sched::Asleep => wake(t, now, queued_at, sink),
@@ -305,7 +314,7 @@ pub fn arrive_unseen(
     now: u64,
     stamps: Stamps,
     default_offset: u64,
-    seed: Option<Seed>,
+    seed: Seed,
     sink: &mut impl Sink,
 ) {
     let arrival = Stamps::in_our_clock(stamps.last_arrival, t, default_offset);
@@ -339,15 +348,11 @@ pub fn arrive_unseen(
 }
 
 #[inline(always)]
-fn first_switch_in(t: &mut Thread, start: u64, now: u64, seed: Option<Seed>, sink: &mut impl Sink) {
+fn first_switch_in(t: &mut Thread, start: u64, now: u64, seed: Seed, sink: &mut impl Sink) {
     open(t, start);
-    let Some(seed) = seed else {
-        book(t, Account::Runqueue, now, sink);
-        return;
-    };
-    if let Some(regs) = seed.call {
+    if seed.call.is_call() {
         t.mode = Mode::Kernel as u8;
-        in_flight_since(t, start, regs);
+        in_flight_since(t, start, seed.call);
     }
     if t.woken_at > start && t.woken_at <= now {
         let woken_at = t.woken_at;

@@ -153,7 +153,7 @@ pub fn class_of(nr: u32) -> CallClass {
     if nr as usize >= TABLE {
         return CallClass::Other;
     }
-    class_from_u8(CLASS_OF[nr as usize & (TABLE - 1)])
+    class_from_u8(CLASS_OF[crate::bounded::<TABLE>(nr as usize)])
 }
 
 /// The class with this discriminant; [`CallClass::Other`] for any other value.

@@ -89,7 +89,7 @@ fn received(t: &mut Thread, ret: i64, at: Moment) {
         return;
     }
     let sk = t.call.sk;
-    let sock_type: u16 = field(sk, offset!(sk_type)).unwrap_or(0);
+    let sock_type: u16 = field(sk, offset!(sk_type));
     let mut end = ReceiveEnd {
         now: at.now,
         ret,
@@ -133,7 +133,7 @@ fn resolve(t: &mut Thread) {
         NR_RECVMSG => t.call.args[2] as u32,
         _ => 0,
     };
-    let file_flags: u32 = field(open, offset!(file_flags)).unwrap_or(0);
+    let file_flags: u32 = field(open, offset!(file_flags));
     let nonblocking = if file_flags & O_NONBLOCK != 0 { MSG_DONTWAIT } else { 0 };
     t.call.msg_flags = asked | nonblocking;
 }

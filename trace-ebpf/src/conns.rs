@@ -19,7 +19,7 @@ pub fn of_sock(sk: Kernel, now: u64) -> Option<*mut Conn> {
     if let Some(conn) = CONNS.get_ptr_mut(sk) {
         // SAFETY: a non-null pointer into the map. The record has one writer in all but lock-step pools, and what
         // two writers can spoil is a counter of one connection.
-        let port: u16 = field(sk, offset!(sk_dport)).unwrap_or(0);
+        let port: u16 = field(sk, offset!(sk_dport));
         // SAFETY: as above.
         if unsafe { (*conn).remote_port } == u16::from_be(port) {
             return Some(conn);
@@ -32,8 +32,8 @@ pub fn of_sock(sk: Kernel, now: u64) -> Option<*mut Conn> {
 #[inline(always)]
 pub fn opened(sk: Kernel, now: u64, side: Side) {
     if side as u8 == Side::Server as u8 {
-        let port: u16 = field(sk, offset!(sk_num)).unwrap_or(0);
-        let family: u16 = field(sk, offset!(sk_family)).unwrap_or(0);
+        let port: u16 = field(sk, offset!(sk_num));
+        let family: u16 = field(sk, offset!(sk_family));
         if family != AF_UNIX {
             listen_on(port);
         }
@@ -75,9 +75,9 @@ fn insert(sk: Kernel, now: u64, side: Option<Side>) -> Option<*mut Conn> {
 
 #[inline(always)]
 fn describe(sk: Kernel, now: u64) -> Conn {
-    let family: u16 = field(sk, offset!(sk_family)).unwrap_or(0);
-    let sock_type: u16 = field(sk, offset!(sk_type)).unwrap_or(0);
-    let dport: u16 = field(sk, offset!(sk_dport)).unwrap_or(0);
+    let family: u16 = field(sk, offset!(sk_family));
+    let sock_type: u16 = field(sk, offset!(sk_type));
+    let dport: u16 = field(sk, offset!(sk_dport));
     let mut conn = Conn {
         last_data_at: now,
         family: family as u8,
@@ -86,13 +86,13 @@ fn describe(sk: Kernel, now: u64) -> Conn {
         ..Conn::default()
     };
     if family != AF_UNIX {
-        conn.local_port = field(sk, offset!(sk_num)).unwrap_or(0);
+        conn.local_port = field(sk, offset!(sk_num));
     }
     if family == AF_INET {
-        let address: [u8; 4] = field(sk, offset!(sk_daddr)).unwrap_or([0; 4]);
+        let address: [u8; 4] = field(sk, offset!(sk_daddr));
         conn.remote[..4].copy_from_slice(&address);
     } else if family == AF_INET6 {
-        conn.remote = field(sk, offset!(sk_v6_daddr)).unwrap_or([0; 16]);
+        conn.remote = field(sk, offset!(sk_v6_daddr));
     }
     conn.side = side_of(sk, family, sock_type, conn.local_port) as u8;
     conn
@@ -108,7 +108,7 @@ fn side_of(sk: Kernel, family: u16, sock_type: u16, local_port: u16) -> Side {
         AF_INET | AF_INET6 => Side::Client,
         AF_UNIX if file::peer_is_target(sk) => Side::Local,
         // An accepted unix socket shares the address of its listener; who connects is mostly not bound at all.
-        AF_UNIX if field::<u64>(sk, offset!(unix_addr)).is_some_and(|a| a != 0) => Side::Server,
+        AF_UNIX if field::<u64>(sk, offset!(unix_addr)) != 0 => Side::Server,
         AF_UNIX => Side::Client,
         _ => Side::Other,
     }
@@ -121,22 +121,22 @@ pub fn cover(t: &Thread, conn: &mut Conn, sk: Kernel) -> Cover {
     if t.ready.cut_at > cover.at {
         cover = Cover { at: t.ready.cut_at, width: Width::Many as u8, ..Cover::NONE };
     }
-    let head: Kernel = field(file::of_sock(sk), offset!(file_ep)).unwrap_or(0);
-    let mut link: Kernel = field(head, 0).unwrap_or(0);
+    let head: Kernel = field(file::of_sock(sk), offset!(file_ep));
+    let mut link: Kernel = field(head, 0);
     // A file is rarely in more than one set.
     for _ in 0..2 {
         if link == 0 {
             break;
         }
         let item = link - u64::from(offset!(epitem_fllink));
-        let ep: Kernel = field(item, offset!(epitem_ep)).unwrap_or(0);
+        let ep: Kernel = field(item, offset!(epitem_ep));
         conn.ep = ep;
         conn.flags |= flag::IN_EPOLL;
         if let Some(epoll) = EPOLLS.get_ptr(ep) {
             // SAFETY: a non-null pointer into the map; a torn event is at most one of two neighbours.
             cover = cover.later(unsafe { (*epoll).ready });
         }
-        link = field(link, 0).unwrap_or(0);
+        link = field(link, 0);
     }
     cover
 }

@@ -38,81 +38,74 @@ pub const AF_INET6: u16 = 10;
 /// The open file behind descriptor `fd` of `task`; 0 if there is none.
 #[inline(never)]
 pub fn of_fd(task: Kernel, fd: u64) -> Kernel {
-    open_file(task, fd).unwrap_or(0)
-}
-
-#[inline(always)]
-fn open_file(task: Kernel, fd: u64) -> Option<Kernel> {
-    let files: Kernel = field(task, offset!(task_files))?;
-    let fdt: Kernel = field(files, offset!(files_fdt))?;
-    let max: u32 = field(fdt, offset!(fdt_max_fds))?;
+    let files: Kernel = field(task, offset!(task_files));
+    let fdt: Kernel = field(files, offset!(files_fdt));
+    let max: u32 = field(fdt, offset!(fdt_max_fds));
     let fd = fd as u32;
     if fd >= max {
-        return None;
+        return 0;
     }
-    let array: Kernel = field(fdt, offset!(fdt_fd))?;
+    let array: Kernel = field(fdt, offset!(fdt_fd));
     field(array + u64::from(fd) * 8, 0)
 }
 
 /// The kind of an open file.
 #[inline(never)]
 pub fn kind(file: Kernel) -> FileKind {
-    resolve_kind(file).unwrap_or(FileKind::Unknown)
-}
-
-#[inline(always)]
-fn resolve_kind(file: Kernel) -> Option<FileKind> {
-    let inode: Kernel = field(file, offset!(file_inode))?;
-    let imode: u16 = field(inode, offset!(inode_mode))?;
-    Some(match imode & mode::TYPE {
+    if file == 0 {
+        return FileKind::Unknown;
+    }
+    let inode: Kernel = field(file, offset!(file_inode));
+    let imode: u16 = field(inode, offset!(inode_mode));
+    match imode & mode::TYPE {
         mode::SOCKET => FileKind::Socket,
         mode::FIFO => FileKind::Pipe,
         mode::DIRECTORY | mode::BLOCK => FileKind::File,
         mode::CHAR => char_device(inode),
-        mode::REGULAR | 0 => anonymous_or_regular(file, inode, imode)?,
+        mode::REGULAR | 0 => anonymous_or_regular(file, inode, imode),
         _ => FileKind::Other,
-    })
+    }
 }
 
 #[inline(always)]
 fn char_device(inode: Kernel) -> FileKind {
-    let rdev: u32 = field(inode, offset!(inode_rdev)).unwrap_or(0);
+    let rdev: u32 = field(inode, offset!(inode_rdev));
     let major = rdev >> 20; // MINORBITS, include/linux/kdev_t.h
     let [console, pseudo] = TTY_MAJORS;
     if console.contains(&major) || pseudo.contains(&major) { FileKind::Tty } else { FileKind::Other }
 }
 
 #[inline(always)]
-fn anonymous_or_regular(file: Kernel, inode: Kernel, imode: u16) -> Option<FileKind> {
-    let sb: Kernel = field(inode, offset!(inode_sb))?;
-    let magic: u64 = field(sb, offset!(sb_magic))?;
+fn anonymous_or_regular(file: Kernel, inode: Kernel, imode: u16) -> FileKind {
+    let sb: Kernel = field(inode, offset!(inode_sb));
+    let magic: u64 = field(sb, offset!(sb_magic));
     if magic != ANON_INODE_FS_MAGIC {
-        return Some(if imode & mode::TYPE == mode::REGULAR { FileKind::File } else { FileKind::Other });
+        return if imode & mode::TYPE == mode::REGULAR { FileKind::File } else { FileKind::Other };
     }
-    let dentry: Kernel = field(file, offset!(file_dentry))?;
-    let name: Kernel = field(dentry, offset!(dentry_name))?;
-    Some(FileKind::from_anon_name(field(name, 0)?))
+    let dentry: Kernel = field(file, offset!(file_dentry));
+    let name: Kernel = field(dentry, offset!(dentry_name));
+    FileKind::from_anon_name(field(name, 0))
 }
 
 /// The `struct sock *` of an open file that is a socket; 0 if there is none.
 #[inline(always)]
 pub fn sock(file: Kernel) -> Kernel {
-    let socket: Kernel = field(file, offset!(file_private)).unwrap_or(0);
-    field(socket, offset!(socket_sk)).unwrap_or(0)
+    let socket: Kernel = field(file, offset!(file_private));
+    field(socket, offset!(socket_sk))
 }
 
 /// The open file of a socket; 0 if there is none.
 #[inline(always)]
 pub fn of_sock(sk: Kernel) -> Kernel {
-    let socket: Kernel = field(sk, offset!(sk_socket)).unwrap_or(0);
-    field(socket, offset!(socket_file)).unwrap_or(0)
+    let socket: Kernel = field(sk, offset!(sk_socket));
+    field(socket, offset!(socket_file))
 }
 
 /// Whether the other end of a unix socket was opened by the target.
 #[inline(always)]
 pub fn peer_is_target(sk: Kernel) -> bool {
-    let pid: Kernel = field(sk, offset!(sk_peer_pid)).unwrap_or(0);
-    let nr: u32 = field(pid, offset!(pid_nr)).unwrap_or(0);
+    let pid: Kernel = field(sk, offset!(sk_peer_pid));
+    let nr: u32 = field(pid, offset!(pid_nr));
     nr != 0 && slots::is_target(nr)
 }
 
@@ -128,9 +121,9 @@ pub fn member(file: Kernel) -> Member {
 
 #[inline(always)]
 fn socket_member(sk: Kernel) -> Member {
-    let state: u8 = field(sk, offset!(sk_state)).unwrap_or(0);
-    let family: u16 = field(sk, offset!(sk_family)).unwrap_or(0);
-    let sock_type: u16 = field(sk, offset!(sk_type)).unwrap_or(0);
+    let state: u8 = field(sk, offset!(sk_state));
+    let family: u16 = field(sk, offset!(sk_family));
+    let sock_type: u16 = field(sk, offset!(sk_type));
     if state == STATE_LISTEN {
         return Member::Listener;
     }

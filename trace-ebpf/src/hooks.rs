@@ -58,7 +58,7 @@ fn is_compat(nr: u64) -> bool {
 #[btf_tracepoint(function = "sys_enter")]
 pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
     with_thread(current_tid(), |t, at| {
-        arrived(t, at, None);
+        arrived(t, at, Registers::NONE);
         let nr: u64 = ctx.arg(1);
         let mut call = registers(ctx.arg(0), nr as u32);
         if is_compat(nr) {
@@ -88,7 +88,7 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         // SAFETY: as in `registers`.
         let nr = unsafe { direct::<u64>(pt_regs, regs::ORIG_AX as u32) };
         let call = registers(pt_regs, nr as u32);
-        arrived(t, at, Some(call));
+        arrived(t, at, call);
         if let Ended::Call(class) = ledger::exit(t, at.start, at.now, call, ret, &mut PerCpu) {
             calls::ended(t, class, ret, at);
         }
@@ -128,7 +128,7 @@ pub fn skb_copy_datagram_iovec(_ctx: BtfTracePointContext) -> i32 {
     }
     with_thread(tid, |t, at| {
         let call = current_registers();
-        arrived(t, at, Some(call));
+        arrived(t, at, call);
         ledger::first_byte(t, at.start, at.now, call, &mut PerCpu);
     });
     0
@@ -153,7 +153,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     with_thread(tid, |t, at| {
         let preempt: u64 = ctx.arg(0);
         let prev_state: u64 = ctx.arg(3);
-        let seed = if t.sched == Sched::Unseen as u8 { saved_call(ctx.arg(1)) } else { None };
+        let seed = if t.sched == Sched::Unseen as u8 { saved_call(ctx.arg(1)) } else { Registers::NONE };
         let stamps = stamps(prev);
         if t.sched != Sched::Running as u8 {
             recover(t, at, stamps, seed);
@@ -165,7 +165,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: as above.
     let tid = unsafe { direct::<u32>(next, offset!(task_pid)) };
     with_thread(tid, |t, at| {
-        let seed = if t.sched == Sched::Unseen as u8 { Some(seed_of(ctx.arg(2))) } else { None };
+        let seed = if t.sched == Sched::Unseen as u8 { seed_of(ctx.arg(2)) } else { Seed::NONE };
         let queued_at = Stamps::in_our_clock(stamps(next).last_queued, t, at.control.rq_offset);
         ledger::switch_in(t, at.start, at.now, seed, queued_at, &mut PerCpu);
     });
@@ -174,12 +174,12 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
 
 /// The system call that the saved registers of a task show; `None` if it is in none.
 #[inline(always)]
-fn saved_call(task: *const u8) -> Option<Registers> {
+fn saved_call(task: *const u8) -> Registers {
     // SAFETY: `task` is an argument of the hook, which the verifier trusts.
     let saved = unsafe { bpf_task_pt_regs(task.cast_mut().cast()) } as *const u8;
     // SAFETY: the helper returns a `pt_regs` that the verifier knows.
     let nr = unsafe { direct::<i64>(saved, regs::ORIG_AX as u32) };
-    if nr < 0 { None } else { Some(registers(saved, nr as u32)) }
+    if nr < 0 { Registers::NONE } else { registers(saved, nr as u32) }
 }
 
 /// The scheduler's own stamps of a task that is an argument of a hook, or the current one.
@@ -200,7 +200,7 @@ fn stamps(task: *const u8) -> Stamps {
 /// An event of the current thread's own, in system call `call`: it must be on a CPU, so if it was not seen to get there,
 /// that was not traced.
 #[inline(always)]
-fn arrived(t: &mut Thread, at: Moment, call: Option<Registers>) {
+fn arrived(t: &mut Thread, at: Moment, call: Registers) {
     if t.sched != Sched::Running as u8 {
         // SAFETY: the helper returns a `task_struct` that the verifier knows.
         let task: *const u8 = unsafe { bpf_get_current_task_btf() }.cast();
@@ -209,12 +209,12 @@ fn arrived(t: &mut Thread, at: Moment, call: Option<Registers>) {
 }
 
 #[inline(always)]
-fn recover(t: &mut Thread, at: Moment, stamps: Stamps, call: Option<Registers>) {
+fn recover(t: &mut Thread, at: Moment, stamps: Stamps, call: Registers) {
     let seed = if t.sched == Sched::Unseen as u8 {
         // SAFETY: the helper has no preconditions.
-        Some(seed_in(unsafe { bpf_get_current_task() }, call))
+        seed_in(unsafe { bpf_get_current_task() }, call)
     } else {
-        None
+        Seed::NONE
     };
     ledger::arrive_unseen(t, at.start, at.now, stamps, at.control.rq_offset, seed, &mut PerCpu);
 }
@@ -226,22 +226,19 @@ fn seed_of(task: *const u8) -> Seed {
 }
 
 #[inline(always)]
-fn seed_in(task: u64, call: Option<Registers>) -> Seed {
-    let account = match call {
-        Some(call) => {
-            let class = class_of(call.nr);
-            let facts = SleepFacts {
-                class,
-                kind: kind_of(task, class, call.args[0]),
-                state: state::INTERRUPTIBLE,
-                iowait: false,
-                no_descriptors: readiness::has_no_descriptors(task, class, &call.args),
-            };
-            sleep_account(facts)
-        }
-        None => Account::WaitOther,
+fn seed_in(task: u64, call: Registers) -> Seed {
+    if !call.is_call() {
+        return Seed::NONE;
+    }
+    let class = class_of(call.nr);
+    let facts = SleepFacts {
+        class,
+        kind: kind_of(task, class, call.args[0]),
+        state: state::INTERRUPTIBLE,
+        iowait: false,
+        no_descriptors: readiness::has_no_descriptors(task, class, &call.args),
     };
-    Seed { call, account }
+    Seed { call, account: sleep_account(facts) }
 }
 
 #[inline(always)]
@@ -255,18 +252,19 @@ fn kind_of(task: u64, class: CallClass, fd: u64) -> FileKind {
 
 /// How a thread left its CPU without being pushed off.
 #[inline(always)]
-fn left(t: &mut Thread, prev: *const u8, prev_state: u32, seed: Option<Registers>) -> Off {
+fn left(t: &mut Thread, prev: *const u8, prev_state: u32, seed: Registers) -> Off {
     if prev_state == 0 || signal_keeps_running(prev, prev_state) {
         return Off::Preempted;
     }
-    let (class, args, no_descriptors) = match seed {
-        Some(call) => (class_of(call.nr), call.args, false),
-        None => (t.call.active_class(), t.call.args, t.call.has(call_flag::NO_DESCRIPTORS)),
+    let (class, fd, no_descriptors) = if seed.is_call() {
+        (class_of(seed.nr), seed.args[0], false)
+    } else {
+        (t.call.active_class(), t.call.args[0], t.call.has(call_flag::NO_DESCRIPTORS))
     };
-    let iowait: u8 = field(prev as u64, offset!(task_iowait)).unwrap_or(0);
+    let iowait: u8 = field(prev as u64, offset!(task_iowait));
     Off::Asleep(sleep_account(SleepFacts {
         class,
-        kind: kind_of(prev as u64, class, args[0]),
+        kind: kind_of(prev as u64, class, fd),
         state: prev_state,
         iowait: iowait >> (offset!(iowait_bit) & 7) & 1 != 0,
         no_descriptors,
@@ -373,7 +371,7 @@ pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 pub fn sched_process_exit(_ctx: BtfTracePointContext) -> i32 {
     let tid = current_tid();
     with_thread(tid, |t, at| {
-        arrived(t, at, None);
+        arrived(t, at, Registers::NONE);
         ledger::die(t, at.start, at.now, &mut PerCpu);
     });
     if slots::is_target(tid) && TID_SLOT.set(tid, 0, 0).is_err() {

@@ -6,6 +6,7 @@ use aya_ebpf::helpers::{bpf_get_current_task, bpf_loop, bpf_probe_read_user};
 use trace_common::{
     call::flag as call_flag,
     conn::{Cover, Epoll},
+    kernel::MISSING,
     loss::{Loss, Sink},
     ready::{Census, Width},
     syscall::CallClass,
@@ -74,7 +75,7 @@ impl Scan {
 /// `struct eventpoll *` of the readiness call in flight; 0 if it is none.
 #[inline(always)]
 fn epoll_of(task: Kernel, fd: u64) -> Kernel {
-    field(file::of_fd(task, fd), offset!(file_private)).unwrap_or(0)
+    field(file::of_fd(task, fd), offset!(file_private))
 }
 
 /// Whether a readiness call with these arguments has no descriptors: it is a timer then.
@@ -85,7 +86,7 @@ pub fn has_no_descriptors(task: Kernel, class: CallClass, args: &[u64; 4]) -> bo
         CallClass::Select => args[0] as u32 == 0,
         CallClass::Epoll => {
             let ep = epoll_of(task, args[0]);
-            ep != 0 && field::<u64>(ep, offset!(ep_root)) == Some(0)
+            ep != 0 && offset!(ep_root) != MISSING && field::<u64>(ep, offset!(ep_root)) == 0
         }
         _ => false,
     }
@@ -119,7 +120,7 @@ fn width(task: Kernel, class: CallClass, args: &[u64; 4]) -> Width {
         CallClass::Poll => scan.run(count.min(MAX_SCAN), count_polled),
         CallClass::Select => scan.run(count.min(MAX_SCAN), count_selected),
         CallClass::Epoll => {
-            scan.node = field(epoll_of(task, args[0]), offset!(ep_root)).unwrap_or(0);
+            scan.node = field(epoll_of(task, args[0]), offset!(ep_root));
             scan.run(MAX_STEPS, count_watched);
         }
         _ => return Width::Unknown,
@@ -176,13 +177,13 @@ unsafe extern "C" fn count_watched(_index: u64, context: *mut c_void) -> i64 {
         scan.complete = true;
         return 1;
     }
-    let parent: Kernel = field::<u64>(node, offset!(rb_parent)).unwrap_or(0) & !3;
-    let left: Kernel = field(node, offset!(rb_left)).unwrap_or(0);
-    let right: Kernel = field(node, offset!(rb_right)).unwrap_or(0);
+    let parent: Kernel = field::<u64>(node, offset!(rb_parent)) & !3;
+    let left: Kernel = field(node, offset!(rb_left));
+    let right: Kernel = field(node, offset!(rb_right));
     let mut settled = false;
     scan.node = if scan.previous == parent {
         let item = node - u64::from(offset!(epitem_rbn));
-        let watched: Kernel = field(item, offset!(epitem_file)).unwrap_or(0);
+        let watched: Kernel = field(item, offset!(epitem_file));
         settled = scan.census.add(file::member(watched));
         first_of(left, right, parent)
     } else if left != 0 && scan.previous == left {

@@ -2,14 +2,12 @@
 
 use std::path::Path;
 
+use crate::kernel::btf::Facts;
 use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
-use trace_common::kernel::Offsets;
-
-use crate::kernel::btf::KernelTypes;
 
 /// The hooks, in the order in which they are attached: the scheduler first, then exits, then entries, so that nothing
 /// that begins under trace ends unseen; one gate opens last.
-pub const HOOKS: [&str; 10] = [
+pub const HOOKS: [&str; 9] = [
     "sched_process_exit",
     "sched_process_exec",
     "task_newtask",
@@ -19,7 +17,6 @@ pub const HOOKS: [&str; 10] = [
     "sock_recv_length",
     "skb_copy_datagram_iovec",
     "sys_enter",
-    "",
 ];
 
 /// Hooks whose absence costs figures but not the run, with what is lost.
@@ -67,28 +64,24 @@ pub struct Probes {
     pub degraded: Vec<(&'static str, &'static str)>,
 }
 
-/// A word array as a global.
-struct Words([u32; trace_common::kernel::FIELDS]);
-
 /// Loads `object` and attaches all of its hooks.
 ///
 /// # Errors
 /// If the kernel refuses the object, or a hook that nothing can replace.
-pub fn load(object: &[u8], btf_path: &Path, types: &KernelTypes, sizes: Sizes) -> Result<Probes, LoadError> {
-    let offsets: Offsets = types.offsets().map_err(|_| LoadError::NoProgram("offsets"))?;
-    let words = Words(offsets.words());
+pub fn load(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Result<Probes, LoadError> {
+    let words = facts.offsets.words();
     let btf = Btf::parse_file(btf_path, aya::Endianness::default())?;
     let mut ebpf = EbpfLoader::new()
         .btf(Some(&btf))
-        .override_global("OFFSETS", &words.0[..], true)
+        .override_global("OFFSETS", &words[..], true)
         .map_max_entries("TID_SLOT", sizes.pid_max)
         .map_max_entries("SLOTS", sizes.slots)
         .map_max_entries("FREE_SLOTS", sizes.slots)
         .load(object)?;
     let mut degraded = Vec::new();
-    for hook in HOOKS.into_iter().filter(|h| !h.is_empty()) {
+    for hook in HOOKS {
         let optional = OPTIONAL.iter().find(|(name, _)| *name == hook);
-        if let (Some(lost), false) = (optional, types.has_tracepoint(hook)) {
+        if let (Some(lost), false) = (optional, facts.tracepoints.contains(hook)) {
             degraded.push(*lost);
             continue;
         }

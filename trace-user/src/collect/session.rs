@@ -15,7 +15,7 @@ use super::load::{self, LoadError, Probes, Sizes};
 use super::loss::{self, Noticed};
 use super::{Options, Progress, canary, clock, object, silent};
 use crate::failure::{Code, Failure};
-use crate::kernel::btf::{BtfError, KernelTypes};
+use crate::kernel::btf::{BtfError, Facts};
 use crate::kernel::proc::Proc;
 use crate::snapshot::{
     Calibration, Connection, Cost, EndedBy, Host, Process, Schedstat, Snapshot, Thread, Tool, Window,
@@ -424,11 +424,20 @@ impl<'a> Session<'a> {
 }
 
 fn load_probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
-    let types = KernelTypes::read(&options.btf).map_err(no_btf)?;
+    let facts = Facts::read(&options.btf, &load::HOOKS).map_err(no_btf)?;
+    give_back();
     let threads: usize = options.pids.iter().map(|p| proc.threads(*p).len()).sum();
     let slots = MIN_SLOTS.max((threads as u32).saturating_mul(2));
     let sizes = Sizes { pid_max: proc.pid_max(), slots };
-    load::load(object, &options.btf, &types, sizes).map_err(refused)
+    let probes = load::load(object, &options.btf, &facts, sizes).map_err(refused);
+    give_back();
+    probes
+}
+
+/// Gives freed memory back to the system: the kernel's types are large and needed only at the start.
+fn give_back() {
+    // SAFETY: no preconditions.
+    unsafe { libc::malloc_trim(0) };
 }
 
 fn no_btf(e: BtfError) -> Failure {

@@ -1,5 +1,6 @@
 //! Offsets of kernel fields from BTF, and which tracepoints there are.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use btfparse::{Offset, Readable, TypeInformation};
@@ -49,10 +50,31 @@ impl Readable for Bytes {
     }
 }
 
-/// The types of a kernel.
+/// The types of a kernel. They take some 50 MB: get the [`Facts`] and drop them.
 pub struct KernelTypes {
     path: PathBuf,
     types: TypeInformation,
+}
+
+/// What the probes need to know of a kernel's types.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Where the kernel keeps its fields.
+    pub offsets: Offsets,
+    /// Which of the wanted tracepoints it has.
+    pub tracepoints: BTreeSet<&'static str>,
+}
+
+impl Facts {
+    /// Reads the types at `path`, and looks for the tracepoints `wanted`.
+    ///
+    /// # Errors
+    /// If there are none, or a field is missing without which nothing can be measured.
+    pub fn read(path: &Path, wanted: &[&'static str]) -> Result<Facts, BtfError> {
+        let types = KernelTypes::read(path)?;
+        let tracepoints = wanted.iter().copied().filter(|t| types.has_tracepoint(t)).collect();
+        Ok(Facts { offsets: types.offsets()?, tracepoints })
+    }
 }
 
 impl KernelTypes {
