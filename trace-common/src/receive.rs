@@ -238,7 +238,8 @@ pub fn interrupted(t: &mut Thread) {
     if t.call.has(call_flag::RECEIVED) {
         t.receives.calls += 1;
         t.receives.interrupted += 1;
-        t.wait_by_side[Side::from_u8(t.call.side).index()] += t.call.wait_ns;
+        let s = bounded::<SIDES>(usize::from(t.call.side));
+        t.wait_by_side[s] = t.wait_by_side[s].wrapping_add(t.call.wait_ns);
     }
 }
 

@@ -9,7 +9,7 @@ use trace_common::{
 
 use crate::{
     file::{self, AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM},
-    maps::{CONNS, EPOLLS, LISTEN_PORTS, PerCpu},
+    maps::{CONNS, EPOLLS, LISTEN_PORTS, NEW_CONN, PerCpu},
     read::{Kernel, field, offset},
 };
 
@@ -56,7 +56,10 @@ fn is_listening(port: u16) -> bool {
 
 #[inline(never)]
 fn insert(sk: Kernel, now: u64, side: Option<Side>) -> Option<*mut Conn> {
-    let mut conn = describe(sk, now);
+    let conn = NEW_CONN.get_ptr_mut(0)?;
+    // SAFETY: a non-null pointer into this CPU's copy; tracing programs run with preemption off.
+    let conn = unsafe { &mut *conn };
+    describe(conn, sk, now);
     if let Some(side) = side {
         if conn.side != Side::Local as u8 && conn.side != Side::Datagram as u8 {
             conn.side = side as u8;
@@ -66,7 +69,7 @@ fn insert(sk: Kernel, now: u64, side: Option<Side>) -> Option<*mut Conn> {
         }
     }
     PerCpu.lose(Loss::ConnectionsSeen);
-    if CONNS.insert(sk, conn, 0).is_err() {
+    if CONNS.insert(sk, &*conn, 0).is_err() {
         PerCpu.lose(Loss::MapFull);
         return None;
     }
@@ -74,17 +77,16 @@ fn insert(sk: Kernel, now: u64, side: Option<Side>) -> Option<*mut Conn> {
 }
 
 #[inline(always)]
-fn describe(sk: Kernel, now: u64) -> Conn {
+fn describe(conn: &mut Conn, sk: Kernel, now: u64) {
     let family: u16 = field(sk, offset!(sk_family));
     let sock_type: u16 = field(sk, offset!(sk_type));
     let dport: u16 = field(sk, offset!(sk_dport));
-    let mut conn = Conn {
-        last_data_at: now,
-        family: family as u8,
-        sock_type: sock_type as u8,
-        remote_port: u16::from_be(dport),
-        ..Conn::default()
-    };
+    // SAFETY: all zeroes is a valid record.
+    unsafe { core::ptr::write_bytes(conn, 0, 1) };
+    conn.last_data_at = now;
+    conn.family = family as u8;
+    conn.sock_type = sock_type as u8;
+    conn.remote_port = u16::from_be(dport);
     if family != AF_UNIX {
         conn.local_port = field(sk, offset!(sk_num));
     }
@@ -95,7 +97,6 @@ fn describe(sk: Kernel, now: u64) -> Conn {
         conn.remote = field(sk, offset!(sk_v6_daddr));
     }
     conn.side = side_of(sk, family, sock_type, conn.local_port) as u8;
-    conn
 }
 
 #[inline(always)]

@@ -36,6 +36,9 @@ pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 /// Connections by `struct sock *`.
 #[map]
 pub static CONNS: LruHashMap<u64, Conn> = LruHashMap::with_max_entries(16_384, 0);
+/// Where the record of a new connection is made: it is too large for the stack, 512 bytes for a whole chain of calls.
+#[map]
+pub static NEW_CONN: PerCpuArray<Conn> = PerCpuArray::with_max_entries(1, 0);
 /// Epoll instances by `struct eventpoll *`.
 #[map]
 pub static EPOLLS: LruHashMap<u64, Epoll> = LruHashMap::with_max_entries(1_024, 0);

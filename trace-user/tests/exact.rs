@@ -1,0 +1,434 @@
+//! Workloads that record by their own clock what they did: the tool must agree.
+
+mod support;
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use fixtures::load::Pattern;
+use fixtures::record::{Call as OwnCall, CopySize};
+use fixtures::{Mode, SleepIn};
+use support::machine::{by_machine, is_guest, last_cpu, median, now_ns, once_of_three, slope};
+use support::observe::{Observed, Workload, both_ways};
+use support::programs::{load, serve, wait_until_in};
+use support::report::IoModel;
+use support::test_alone;
+use support::tracer::Tracer;
+
+/// 23 receives of 4096 bytes, 50 ms apart, by one thread that sleeps in each of them.
+const TWENTY_THREE: Workload = Workload {
+    mode: Mode::BlockingIterative,
+    server: "--receives-only --connections 1 --calls",
+    pattern: Pattern::SendOnly,
+    clients: "--no-echo",
+    tracer: "--calls 100",
+};
+
+#[test]
+fn twenty_three_receives_are_twenty_three_and_each_of_them_slept() {
+    test_alone!();
+    both_ways(|way| {
+        let seen = TWENTY_THREE.observe(way).trace.receives();
+        assert_eq!((seen.calls, seen.with_data, seen.eof, seen.bytes), (24, 23, 1, 94_208));
+        assert_eq!(seen.slept, 23);
+    });
+}
+
+#[test]
+fn each_receive_takes_as_long_as_the_fixtures_own_clock_says() {
+    test_alone!();
+    both_ways(|way| once_of_three(|| clocks_agree(&TWENTY_THREE.observe(way))));
+}
+
+fn clocks_agree(observed: &Observed) -> Result<(), String> {
+    let calls = observed.trace.calls.as_ref().unwrap();
+    let own = &observed.fixture.threads[0].calls.as_ref().unwrap().receives;
+    assert_eq!(calls.len(), own.len());
+    let clock_ns = |own: &OwnCall| own.end_ns - own.start_ns;
+    for (call, own) in calls.iter().zip(own) {
+        assert_eq!(call.result, own.result);
+        let off = call.sum_ns().abs_diff(clock_ns(own));
+        let allowed = by_machine(20_000, 5_000_000) + clock_ns(own) / by_machine(100, 5);
+        if off > allowed {
+            return Err(format!("differs by {off} ns, allowed are {allowed}: {call:?} {own:?}"));
+        }
+    }
+    let with_data = || calls.iter().zip(own).filter(|(call, _)| call.result > 0);
+    let share = median(with_data().map(|(call, own)| call.wait_data_ns as f64 / clock_ns(own) as f64));
+    let worst = with_data().map(|(call, own)| call.sum_ns().abs_diff(clock_ns(own))).max();
+    println!("wait_data is {share:.4} of the median call; the greatest difference is {worst:?} ns");
+    if share < by_machine(0.95, 0.5) {
+        Err(format!("wait_data is {share:.4} of the median call"))
+    } else {
+        Ok(())
+    }
+}
+
+#[test]
+fn poll_over_one_connection_after_another_is_blocking_in_disguise() {
+    test_alone!();
+    both_ways(|way| {
+        let observed = Workload {
+            mode: Mode::PollOne,
+            server: "--connections 3",
+            pattern: Pattern::InTurn,
+            clients: "--connections 3 --requests 20 --think 10",
+            tracer: "",
+        }
+        .observe(way);
+        let verdict = &observed.trace.verdict.io_model;
+        assert_eq!(
+            (&*verdict.name, verdict.qualifier.as_deref()),
+            ("blocking", Some("emulated")),
+            "{verdict:#?}"
+        );
+        let seen = observed.trace.receives();
+        assert_eq!((seen.with_data, seen.eof, seen.slept), (60, 3, 0));
+    });
+}
+
+#[test]
+fn epoll_over_fifty_connections_is_multiplexing() {
+    test_alone!();
+    both_ways(|way| {
+        let observed = Workload {
+            mode: Mode::Epoll,
+            server: "--connections 50",
+            pattern: Pattern::PingPong,
+            clients: "--connections 50 --requests 10",
+            tracer: "",
+        }
+        .observe(way);
+        is_surely(&observed.trace.verdict.io_model, "multiplexing", None);
+        assert_eq!(observed.trace.receives().bytes, 50 * 10 * 4096);
+    });
+}
+
+/// A fixture, and the model it is built to have.
+struct Built {
+    mode: Mode,
+    model: &'static str,
+    qualifier: Option<&'static str>,
+    mechanism: Option<&'static str>,
+}
+
+const fn built(mode: Mode, model: &'static str) -> Built {
+    Built { mode, model, qualifier: None, mechanism: None }
+}
+
+const fn multiplexing(mode: Mode, mechanism: &'static str) -> Built {
+    Built { mechanism: Some(mechanism), ..built(mode, "multiplexing") }
+}
+
+const FIXTURES: [Built; 10] = [
+    built(Mode::Blocking, "blocking"),
+    built(Mode::BlockingIterative, "blocking"),
+    Built { qualifier: Some("emulated"), ..built(Mode::PollOne, "blocking") },
+    built(Mode::Nonblocking, "nonblocking"),
+    built(Mode::NonblockingNap, "nonblocking"),
+    multiplexing(Mode::Select, "select"),
+    multiplexing(Mode::Poll, "poll"),
+    multiplexing(Mode::Epoll, "epoll"),
+    multiplexing(Mode::EpollEt, "epoll"),
+    built(Mode::Udp, "blocking"),
+];
+
+impl Built {
+    /// Who serves one connection at a time gets one after another.
+    fn in_turn(&self) -> bool {
+        matches!(self.mode, Mode::BlockingIterative | Mode::PollOne)
+    }
+
+    fn under_load(&self, connections: u32, way: &str) -> Observed {
+        let pattern = match self.mode {
+            Mode::Udp => Pattern::Udp,
+            _ if self.in_turn() => Pattern::InTurn,
+            _ => Pattern::PingPong,
+        };
+        let requests = if self.in_turn() { 60 / connections } else { 60 };
+        let server =
+            if self.mode == Mode::Udp { String::new() } else { format!("--connections {connections}") };
+        println!("{} with {connections} connections", self.mode.name());
+        let clients = format!("--connections {connections} --requests {requests} --think 10");
+        Workload { mode: self.mode, server: &server, pattern, clients: &clients, tracer: "" }.observe(way)
+    }
+
+    /// The verdict may be missing, but not wrong.
+    fn is_not_wrong(&self, verdict: &IoModel) {
+        let name = &*verdict.name;
+        println!("{}: {name} {:?}", self.mode.name(), verdict.confidence);
+        assert!(name == self.model || name == "inconclusive", "{}: {verdict:#?}", self.mode.name());
+    }
+}
+
+fn is_surely(verdict: &IoModel, model: &str, qualifier: Option<&str>) {
+    let said = (&*verdict.name, verdict.qualifier.as_deref(), verdict.confidence.as_deref());
+    assert_eq!(said, (model, qualifier, Some("high")), "{verdict:#?}");
+}
+
+#[test]
+fn every_fixture_under_load_is_recognised_with_high_confidence() {
+    test_alone!();
+    both_ways(|way| {
+        for fixture in &FIXTURES {
+            let observed = fixture.under_load(4, way);
+            let verdict = &observed.trace.verdict.io_model;
+            is_surely(verdict, fixture.model, fixture.qualifier);
+            if fixture.mechanism.is_some() {
+                assert_eq!(verdict.mechanism.as_deref(), fixture.mechanism);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_single_connection_makes_no_verdict_wrong() {
+    test_alone!();
+    for fixture in &FIXTURES {
+        let verdict = fixture.under_load(1, "").trace.verdict.io_model;
+        fixture.is_not_wrong(&verdict);
+        // One descriptor that is polled: both are possible, and both are named.
+        if fixture.mode == Mode::PollOne || fixture.mechanism.is_some() && verdict.name == "inconclusive" {
+            assert_eq!(verdict.name, "inconclusive", "{verdict:#?}");
+            let named = |name| verdict.alternatives.iter().any(|a| a.name == name);
+            assert!(named("blocking") && named("multiplexing"), "{verdict:#?}");
+        }
+    }
+}
+
+#[test]
+fn an_idle_server_gets_no_wrong_verdict() {
+    test_alone!();
+    for fixture in &FIXTURES {
+        let server = serve(fixture.mode, "");
+        let report = Tracer::attach(server.pid(), &["--duration=300ms"]).wait().report();
+        fixture.is_not_wrong(&report.verdict.io_model);
+        let sure = report.verdict.io_model.confidence;
+        assert!(sure.as_deref() != Some("high"), "without an episode at most medium: {sure:?}");
+    }
+}
+
+/// The calls to sleep in, and the account of each.
+const SLEEPS: [(SleepIn, &str); 8] = [
+    (SleepIn::Accept, "wait_accept"),
+    (SleepIn::Recv, "wait_data"),
+    (SleepIn::Epoll, "wait_ready"),
+    (SleepIn::Poll, "wait_ready"),
+    (SleepIn::Select, "wait_ready"),
+    (SleepIn::Futex, "wait_futex"),
+    (SleepIn::Nanosleep, "wait_timer"),
+    (SleepIn::Pause, "wait_signal"),
+];
+
+#[test]
+fn a_server_asleep_all_the_time_waits_the_whole_window_in_the_right_account() {
+    test_alone!();
+    for (call, account) in SLEEPS {
+        let server = serve(Mode::Asleep, &format!("--in {}", format!("{call:?}").to_lowercase()));
+        let _client = call.needs_client().then(|| load(Pattern::OpenIdle, &server, ""));
+        server.wait_until_asleep(call).unwrap();
+        let report = Tracer::attach(server.pid(), &["--duration=300ms"]).wait().report();
+        let thread = report.thread(server.ready().tid);
+        assert_eq!(thread.lived_ns, report.window.duration_ns, "{call:?}: {thread:#?}");
+        assert_eq!(thread.ledger.ns(account), thread.lived_ns, "{call:?}: {thread:#?}");
+        let in_flight = thread.in_flight.as_ref().unwrap_or_else(|| panic!("{call:?}: {thread:#?}"));
+        assert!(in_flight.before_attach, "{call:?}: {in_flight:?}");
+        assert_eq!((&*in_flight.account, in_flight.since_ns), (account, thread.lived_ns), "{call:?}");
+    }
+}
+
+#[test]
+fn of_a_sleep_that_began_before_the_window_only_the_part_inside_counts() {
+    test_alone!();
+    both_ways(|way| {
+        for (call, account) in SLEEPS.into_iter().filter(|(call, _)| {
+            matches!(call, SleepIn::Accept | SleepIn::Recv | SleepIn::Epoll | SleepIn::Poll | SleepIn::Select)
+        }) {
+            woken_within(call, account, way);
+        }
+    });
+}
+
+fn woken_within(call: SleepIn, account: &str, way: &str) {
+    let mut server = serve(Mode::Asleep, &format!("--linger --in {}", format!("{call:?}").to_lowercase()));
+    let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).unwrap();
+    let mut client = call.needs_client().then(connect);
+    server.wait_until_asleep(call).unwrap();
+    let before = now_ns();
+    let way: &[&str] = if way.is_empty() { &[] } else { &[way] };
+    let tracer = Tracer::attach(server.pid(), way);
+    let attached = now_ns();
+    // The part inside.
+    std::thread::sleep(Duration::from_millis(300));
+    match &mut client {
+        Some(client) => client.write_all(b"wake up").unwrap(),
+        None => client = Some(connect()),
+    }
+    let slept_until = server.report().unwrap().asleep.unwrap().until_ns;
+    wait_until_in(&server, SleepIn::Pause.syscalls());
+    let report = tracer.interrupt();
+    let thread = report.thread(server.ready().tid);
+    let waited = thread.ledger.ns(account);
+    println!("{call:?}: {waited} ns of {} inside, {} before", slept_until - attached, attached - before);
+    let least = Duration::from_millis(300).as_nanos() as u64;
+    assert!((least..slept_until - before).contains(&waited), "{call:?}: {waited}: {thread:#?}");
+    // What is between the window's start and the line that announces it is loading, not waiting.
+    let rest = thread.lived_ns - waited;
+    let window_start = now_ns() - report.window.duration_ns;
+    assert!(rest < thread.lived_ns && window_start > before, "{call:?}: {thread:#?}");
+    assert!(thread.waited_before, "{call:?}: {thread:#?}");
+    assert!(!thread.in_flight.as_ref().unwrap().before_attach, "{call:?}: {thread:#?}");
+    drop(client);
+}
+
+#[test]
+fn a_busy_loop_is_user_time_and_nothing_is_unknown() {
+    test_alone!();
+    let server = serve(Mode::Spin, &format!("--cpu {}", last_cpu()));
+    let report = Tracer::attach(server.pid(), &["--duration=2s"]).wait().report();
+    let thread = report.thread(server.ready().tid);
+    let (user, on_cpu) = (thread.ledger.ns("user"), thread.on_cpu_ns());
+    println!("user {user} ns of {on_cpu} on a CPU, {} waiting for it", thread.runnable_ns());
+    assert!(user as f64 >= 0.98 * thread.check.unwrap().run_ns as f64, "{thread:#?}");
+    assert!(user as f64 >= 0.98 * on_cpu as f64, "{thread:#?}");
+    assert_eq!(thread.ledger.ns("unknown"), 0);
+}
+
+#[test]
+fn run_time_and_run_queue_delay_agree_with_the_kernels_own() {
+    test_alone!();
+    // Of thread-per-connection the workers end within the window, and the kernel forgets them.
+    for fixture in FIXTURES.iter().filter(|f| f.mode != Mode::Blocking) {
+        once_of_three(|| fixture.under_load(4, "").main().agrees_with_the_kernel());
+    }
+}
+
+/// Echoes requests so large that a server alone on its CPU is not always asleep, and one that shares it is pushed off.
+fn busy_server_on(cpu: &str, way: &str) -> Observed {
+    Workload {
+        mode: Mode::BlockingIterative,
+        server: &format!("--connections 1 --cpu {cpu} --size 65536"),
+        pattern: Pattern::PingPong,
+        clients: "--requests 40 --size 4000000",
+        tracer: "",
+    }
+    .observe(way)
+}
+
+#[test]
+fn busy_loops_on_the_targets_cpu_are_waiting_for_the_cpu_and_not_for_data() {
+    test_alone!();
+    let cpu = last_cpu();
+    both_ways(|way| {
+        once_of_three(|| {
+            let alone = busy_server_on(&cpu, way);
+            let loops = [(); 2].map(|()| serve(Mode::Spin, &format!("--cpu {cpu}")));
+            let crowded = busy_server_on(&cpu, way);
+            drop(loops);
+            let ns = |account| (alone.main().ledger.ns(account), crowded.main().ledger.ns(account));
+            println!(
+                "runqueue {:?}, preempted {:?}, wait_data {:?}",
+                ns("runqueue"),
+                ns("preempted"),
+                ns("wait_data")
+            );
+            for account in ["runqueue", "preempted"] {
+                let (alone, crowded) = ns(account);
+                if crowded < 2 * alone + 5_000_000 {
+                    return Err(format!(
+                        "{account} does not grow: {alone} ns alone, {crowded} ns in a crowd"
+                    ));
+                }
+            }
+            let (alone, crowded_wait) = ns("wait_data");
+            if crowded_wait > alone + alone / 10 + 5_000_000 {
+                return Err(format!("wait_data grows: {alone} ns alone, {crowded_wait} ns in a crowd"));
+            }
+            let delay = crowded.main().check.unwrap().delay_ns;
+            let runnable = crowded.main().runnable_ns();
+            if !is_guest() && runnable > delay + delay / 10 + 5_000_000 {
+                return Err(format!("waited for its CPU {runnable} ns, by the kernel's account {delay} ns"));
+            }
+            crowded.main().agrees_with_the_kernel()
+        });
+    });
+}
+
+/// Receives of 16 KiB … 1 MiB that find all their bytes queued.
+const COPIES: Workload = Workload {
+    mode: Mode::Copy,
+    server: "--connections 1 --repeat 30",
+    pattern: Pattern::CopyClient,
+    clients: "",
+    tracer: "--calls 1000",
+};
+
+#[test]
+fn copying_takes_the_longer_the_more_there_is_to_copy() {
+    test_alone!();
+    both_ways(|way| once_of_three(|| copies_grow(&COPIES.observe(way))));
+}
+
+fn copies_grow(observed: &Observed) -> Result<(), String> {
+    let copy = observed.fixture.copy.as_ref().unwrap();
+    let calls = observed.trace.calls.as_ref().unwrap();
+    assert_eq!(calls.len(), copy.calls.len());
+    let pairs = || calls.iter().zip(&copy.calls);
+    for (call, own) in pairs() {
+        assert_eq!(call.result, own.result);
+        let clock_ns = own.end_ns - own.start_ns;
+        assert!(call.copy_ns <= clock_ns, "copy exceeds the clock around the call: {call:?} {own:?}");
+    }
+    let of_size = |size: u64| pairs().filter(move |(_, own)| own.size == size).map(|(call, _)| call.copy_ns);
+    let medians: Vec<(f64, f64)> =
+        copy.sizes.iter().map(|s| (s.size as f64, median(of_size(s.size)) as f64)).collect();
+    let rates = |warm: bool| {
+        let ns = |s: &CopySize| {
+            if warm {
+                s.size as f64 * 1e9 / s.memcpy_warm_bytes_per_second
+            } else {
+                s.memcpy_median_ns as f64
+            }
+        };
+        1e9 / slope(&copy.sizes.iter().map(|s| (s.size as f64, ns(s))).collect::<Vec<_>>())
+    };
+    let rate = 1e9 / slope(&medians);
+    println!(
+        "copy: {medians:?}: {:.2} GB/s; memcpy {:.2} cold, {:.2} warm; whole receives {:.2}",
+        rate / 1e9,
+        rates(false) / 1e9,
+        rates(true) / 1e9,
+        copy.receive_slope_bytes_per_second.unwrap_or(0.0) / 1e9
+    );
+    if let Some(pair) = medians.windows(2).find(|pair| pair[0].1 >= pair[1].1) {
+        return Err(format!("the median does not grow: {pair:?}"));
+    }
+    let factor = by_machine(2.0, 8.0);
+    let own = copy.memcpy_slope_bytes_per_second.unwrap();
+    if !(own / factor..own * factor).contains(&rate) {
+        return Err(format!("copy runs at {rate} B/s, memcpy at {own} B/s"));
+    }
+    Ok(())
+}
+
+#[test]
+fn datagrams_without_a_copy_event_are_bounded_and_counted_as_such() {
+    test_alone!();
+    both_ways(|way| {
+        let observed = Workload {
+            mode: Mode::UdpSizes,
+            server: "--datagrams 300",
+            pattern: Pattern::UdpSizes,
+            clients: "--requests 300",
+            tracer: "--calls 600",
+        }
+        .observe(way);
+        let seen = observed.trace.receives();
+        assert_eq!((seen.with_data, seen.bytes, seen.copy_bounded), (600, 300 * 9100, 600));
+        assert!(observed.trace.ns("copy") > 0);
+        let calls = observed.trace.calls.unwrap();
+        assert_eq!(calls.len(), 600);
+        assert!(calls.iter().all(|call| call.copy_ns > 0));
+    });
+}

@@ -1,0 +1,40 @@
+//! The programs under test.
+
+use std::path::PathBuf;
+
+use fixtures::load::Pattern;
+use fixtures::spawn::{Fixture, Load, Program};
+use fixtures::{Mode, spawn};
+
+/// The binary `trace`: `TRACE_BIN`, or the one that cargo built for this test.
+pub fn trace() -> PathBuf {
+    std::env::var_os("TRACE_BIN").map_or_else(|| env!("CARGO_BIN_EXE_trace").into(), PathBuf::from)
+}
+
+/// The fixtures: `TRACE_FIXTURE_BIN`, or the hidden subcommand of `trace`.
+fn fixture() -> Program {
+    match std::env::var_os("TRACE_FIXTURE_BIN") {
+        Some(path) => Program::new(path),
+        None => Program::new(trace()).arg("fixture"),
+    }
+}
+
+/// Starts a server; `args` are separated by blanks.
+pub fn serve(mode: Mode, args: &str) -> Fixture {
+    fixture().serve(mode, &words(args)).unwrap()
+}
+
+/// Starts its clients.
+pub fn load(pattern: Pattern, server: &Fixture, args: &str) -> Load {
+    fixture().load(pattern, server.port(), &words(args)).unwrap()
+}
+
+/// Waits until the thread sleeps in one of these calls.
+pub fn wait_until_in(server: &Fixture, calls: &[i64]) {
+    let tid = server.ready().tid;
+    spawn::wait_for("the server's sleep", || spawn::is_in_syscall(server.pid(), tid, calls)).unwrap();
+}
+
+pub fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}

@@ -1,0 +1,1 @@
+//! Real servers from packages, started by the test.
