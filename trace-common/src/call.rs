@@ -60,10 +60,8 @@ pub struct Call {
     pub state: u8,
     /// [`FileKind`] once resolved.
     pub kind: u8,
-    /// [`crate::conn::Side`] of `sk` once resolved.
-    pub side: u8,
     /// Padding.
-    pub reserved: [u8; 2],
+    pub reserved: [u8; 3],
 }
 
 impl Call {
@@ -82,8 +80,7 @@ impl Call {
         class: CallClass::None as u8,
         state: CallState::None as u8,
         kind: FileKind::Unknown as u8,
-        side: 0,
-        reserved: [0; 2],
+        reserved: [0; 3],
     };
 
     /// Starts the record of a call.
@@ -102,7 +99,6 @@ impl Call {
         self.class = class as u8;
         self.state = CallState::Active as u8;
         self.kind = FileKind::Unknown as u8;
-        self.side = 0;
     }
 
     /// Class of the call in flight, [`CallClass::None`] if there is none.

@@ -143,7 +143,9 @@ pub struct ReceiveEnd {
 pub fn finish(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, sink: &mut impl Sink) {
     t.receives.calls += 1;
     t.receive_nr = u64::from(t.call.nr);
+    t.receive_fd = t.call.args[0] as u32;
     let side = conn.as_ref().map_or(Side::Other, |c| c.side());
+    t.receive_side = side as u32;
     let s = bounded::<SIDES>(side as usize);
     t.wait_by_side[s] = t.wait_by_side[s].wrapping_add(t.call.wait_ns);
     let with_data = end.ret > 0 || (end.ret == 0 && end.datagram);
@@ -238,7 +240,8 @@ pub fn interrupted(t: &mut Thread) {
     if t.call.has(call_flag::RECEIVED) {
         t.receives.calls += 1;
         t.receives.interrupted += 1;
-        let s = bounded::<SIDES>(usize::from(t.call.side));
+        let known = t.receive_fd == t.call.args[0] as u32;
+        let s = if known { bounded::<SIDES>(t.receive_side as usize) } else { Side::Other as usize };
         t.wait_by_side[s] = t.wait_by_side[s].wrapping_add(t.call.wait_ns);
     }
 }

@@ -100,6 +100,10 @@ pub struct Thread {
     pub receives: Receives,
     /// Number of the call of the last receive.
     pub receive_nr: u64,
+    /// Descriptor of the last receive, and the [`crate::conn::Side`] of its connection.
+    pub receive_fd: u32,
+    /// See `receive_fd`.
+    pub receive_side: u32,
     /// Accepts.
     pub accepts: Accepts,
     /// Readiness waits.
@@ -144,6 +148,8 @@ impl Thread {
             call: Call::NONE,
             receives: Receives::ZERO,
             receive_nr: u64::MAX,
+            receive_fd: u32::MAX,
+            receive_side: 0,
             accepts: Accepts::ZERO,
             ready: Ready::ZERO,
             sends: 0,

@@ -9,6 +9,7 @@ mod ldd;
 mod manifest;
 mod process;
 mod setup;
+mod test;
 mod toolchain;
 mod vm;
 mod workspace;
@@ -27,6 +28,8 @@ enum Task {
     BuildEbpf(build_ebpf::Args),
     /// Compare the committed object with its sources, check the formatting, lint both targets
     Check(check::Args),
+    /// Install what the tests use, and run all of them
+    Test(test::Args),
     /// Run the exact tests under Debian's kernels 6.1 and 6.12 in QEMU
     Vm(vm::Args),
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Setup(args) => setup::run(&args),
         Task::BuildEbpf(args) => build_ebpf::run(&args),
         Task::Check(args) => check::run(&args),
+        Task::Test(args) => test::run(&args),
         Task::Vm(args) => vm::run(&args),
     };
     match done {

@@ -80,6 +80,19 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Installs packages of Debian that are missing.
+///
+/// # Errors
+/// When apt cannot be asked, or fails.
+pub fn packages(purpose: &str, names: &[&str]) -> Result<()> {
+    apt::packages(purpose, names)?.settle(false).map(|_| ())
+}
+
+/// Whether this process is root.
+pub fn is_root() -> bool {
+    apt::is_root()
+}
+
 /// The steps for building the probes. A nightly that is complete is accepted in place of Debian's compiler.
 fn probes(check: bool) -> Result<bool> {
     let debian = toolchain::debian();

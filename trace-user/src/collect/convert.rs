@@ -68,7 +68,9 @@ fn wait_by_side(record: &Record) -> BTreeMap<Side, u64> {
         Side::ALL.into_iter().map(|s| (s, record.wait_by_side[s.index()])).collect();
     let booked: u64 = by_side.values().sum();
     let open = record.ledger[Account::WaitData.index()].saturating_sub(booked);
-    *by_side.entry(Side::from_u8(record.call.side)).or_default() += open;
+    let known = record.receive_fd == record.call.args[0] as u32;
+    let side = if known { Side::from_u8(record.receive_side as u8) } else { Side::Other };
+    *by_side.entry(side).or_default() += open;
     by_side
 }
 

@@ -71,7 +71,7 @@ fn apt_get() -> Command {
 }
 
 /// Whether this process is root: the owner of its directory in /proc.
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 
