@@ -3,6 +3,7 @@
 mod canary;
 mod clock;
 mod convert;
+mod cost;
 mod kmaps;
 mod load;
 mod loss;

@@ -10,6 +10,7 @@ use trace_common::ledger;
 use trace_common::thread::{Sched, Thread as Record};
 
 use super::convert::{self, Quiet, Span};
+use super::cost::Sampler;
 use super::kmaps::{Brief, Maps};
 use super::load::{self, LoadError, Probes, Sizes};
 use super::loss::{self, Noticed};
@@ -18,7 +19,7 @@ use crate::failure::{Code, Failure};
 use crate::kernel::btf::{BtfError, Facts};
 use crate::kernel::proc::Proc;
 use crate::snapshot::{
-    Calibration, Connection, Cost, EndedBy, Host, Process, Schedstat, Snapshot, Thread, Tool, Window,
+    Calibration, Connection, EndedBy, Host, Process, Schedstat, Snapshot, Thread, Tool, Window,
 };
 
 /// Fewest records of threads; more are made where the target has more.
@@ -53,6 +54,7 @@ pub struct Session<'a> {
     ended: Vec<Thread>,
     calls: Vec<LoggedCall>,
     noticed: Noticed,
+    sampler: Sampler,
 }
 
 fn broken(e: anyhow::Error) -> Failure {
@@ -105,6 +107,7 @@ impl<'a> Session<'a> {
             ended: Vec::new(),
             calls: Vec::new(),
             noticed: Noticed::default(),
+            sampler: Sampler::Unavailable,
         };
         session.begin(progress)?;
         Ok(session)
@@ -210,6 +213,7 @@ impl<'a> Session<'a> {
         let begun = Instant::now();
         let deadline = self.options.duration.map(|d| begun + d);
         let mut next_interim = begun + INTERIM;
+        self.sampler = Sampler::begin(&self.probes.ebpf);
         let ended_by = loop {
             if stop() {
                 break EndedBy::Interrupt;
@@ -218,6 +222,7 @@ impl<'a> Session<'a> {
             if deadline.is_some_and(|d| now >= d) {
                 break EndedBy::Duration;
             }
+            self.sampler.poll(&self.probes.ebpf, false);
             if self.fold().map_err(broken)? == 0 {
                 break EndedBy::TargetExit;
             }
@@ -292,6 +297,7 @@ impl<'a> Session<'a> {
 
     /// Closes the window and reads.
     fn finish(mut self, ended_by: EndedBy) -> Result<Snapshot, Failure> {
+        self.sampler.poll(&self.probes.ebpf, true);
         let living = self.in_use();
         let samples: BTreeMap<u32, silent::Sample> = living
             .iter()
@@ -366,7 +372,7 @@ impl<'a> Session<'a> {
             loss: loss::report(&losses, self.noticed, loss::recursion_misses(&self.probes.ebpf)),
             degraded: self.probes.degraded.iter().map(|(hook, lost)| format!("{hook}: {lost}")).collect(),
             calibration: self.calibration.clone(),
-            cost: Cost { map_bytes: self.maps.bytes(), ..Cost::default() },
+            cost: self.sampler.cost(span.end.saturating_sub(span.start), self.maps.bytes()),
             calls: self.calls.clone(),
         })
     }

@@ -48,6 +48,8 @@ pub struct Row {
     pub waiting_p50_ns: Option<u64>,
     /// Median of phase 2, ns.
     pub copying_p50_ns: Option<u64>,
+    /// Whether that is only an upper bound: no first byte was seen of more than 1 % of the receives.
+    pub copying_bounded: bool,
     /// On-CPU time for each receive with data, ns.
     pub cpu_per_receive_ns: Option<u64>,
     /// Empty asks for each receive with data.
@@ -156,6 +158,7 @@ fn row(scene: &Scene, snapshot: &Snapshot) -> Row {
         receives,
         waiting_p50_ns: scene.waits.and_then(|account| snapshot.quantile(account, 0.5)),
         copying_p50_ns: snapshot.quantile(trace_common::account::Account::Copy, 0.5),
+        copying_bounded: sum(|t| t.receives.copy_bounded) * 100 > receives,
         cpu_per_receive_ns: per(sum(crate::snapshot::Thread::on_cpu_ns)).map(|ns| ns as u64),
         empty_asks_per_receive: per(sum(|t| t.receives.eagain + t.readiness.empty)),
         wakeups_per_receive: per(sum(|t| t.sleeps)),

@@ -20,7 +20,7 @@ pub fn render(rows: &[Row]) -> String {
     let mut text = trim(&table.to_string());
     text.push_str(
         "\nmedians of one wait and of one copy; CPU time, empty asks and wake-ups for each\n\
-         receive with data. A good choice for\n",
+         receive with data; ≤ is an upper bound. A good choice for\n",
     );
     for scene in SCENES.iter().filter(|s| rows.iter().any(|r| r.fixture == s.name)) {
         text.push_str(&format!("  {:<16} {}\n", scene.name, scene.choice));
@@ -47,7 +47,7 @@ fn cells(row: &Row) -> [String; 8] {
         row.fixture.to_owned(),
         format!("{model}{sure}"),
         time(row.waiting_p50_ns),
-        time(row.copying_p50_ns),
+        format!("{}{}", if row.copying_bounded { "≤" } else { "" }, time(row.copying_p50_ns)),
         time(row.cpu_per_receive_ns),
         ratio(row.empty_asks_per_receive),
         ratio(row.wakeups_per_receive),

@@ -89,7 +89,7 @@ fn residual(report: &Report) -> String {
     }
     let share = |s: Option<f64>| s.map_or("–".into(), unit::percent_of_share);
     let verdict = match r.share {
-        Some(share) if share >= RESIDUAL_SHARE => "; above 1 %",
+        Some(share) if share >= RESIDUAL_SHARE => "; above 1 %: ours holds the 1 to 2 µs of each switch itself",
         _ => "",
     };
     format!(

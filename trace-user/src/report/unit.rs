@@ -31,13 +31,13 @@ pub fn percent_of_share(share: f64) -> String {
     }
 }
 
-/// A count with its thousands apart: `12 345`.
+/// A count with its thousands apart: `12,345`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(' ');
+            text.push(',');
         }
         text.push(digit);
     }
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn counts_are_grouped_by_thousands() {
-        assert_eq!(count(1_234_567), "1 234 567");
+        assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(123), "123");
     }
 }
