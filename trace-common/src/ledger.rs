@@ -4,7 +4,7 @@
 //! thread's clock by exactly what it adds, and the clock starts at the window's start or at the thread's birth.
 
 use crate::account::Account;
-use crate::call::{CallState, flag as call_flag, is_restart};
+use crate::call::{CallState, EINTR, flag as call_flag, is_restart};
 use crate::loss::{Loss, Sink};
 use crate::syscall::{CallClass, class_of};
 use crate::thread::{Mode, Sched, Thread, flag};
@@ -154,6 +154,10 @@ pub fn exit(t: &mut Thread, start: u64, now: u64, regs: Registers, ret: i64, sin
     if t.call.state != CallState::Active as u8 {
         if t.call.state == CallState::None as u8 {
             sink.lose(Loss::ExitWithoutEnter);
+        } else if ret == EINTR {
+            // The end of a handler without SA_RESTART: rt_sigreturn restores the result of the interrupted call.
+            crate::receive::interrupted(t);
+            t.call.state = CallState::None as u8;
         }
         return Ended::Nothing;
     }
@@ -368,7 +372,8 @@ fn first_switch_in(t: &mut Thread, start: u64, now: u64, seed: Seed, sink: &mut 
 fn wake(t: &mut Thread, now: u64, queued_at: u64, sink: &mut impl Sink) {
     let account = Account::from_u8(t.sleep);
     let mut end = t.woken_at;
-    if end <= t.on_at && queued_at != 0 {
+    if (end <= t.on_at || end > now) && queued_at != 0 {
+        // Not traced, or overwritten since by a wake-up that met the running thread.
         sink.lose(Loss::RecoveredWakeups);
         end = if queued_at < t.off_at { t.off_at } else { queued_at };
     } else if end <= t.on_at {
@@ -426,7 +431,7 @@ pub fn close(t: &mut Thread, end: u64, asleep: Option<bool>, sink: &mut impl Sin
                 woken_at > t.on_at && asleep == Some(false)
             };
             if woken {
-                let until = woken_at.clamp(t.off_at, end);
+                let until = woken_at.max(t.off_at).min(end);
                 let nanos = book(t, account, until, sink);
                 waited(t, account, nanos);
                 book(t, Account::Runqueue, end, sink);

@@ -161,7 +161,9 @@ pub fn finish(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, sink: &m
     }
     let Some(conn) = conn else { return };
     conn.note_wait(t.call.wait_ns);
-    if end.ret == EAGAIN && end.msg_flags & MSG_ERRQUEUE == 0 {
+    // A receive that slept until its time limit is no empty ask.
+    let asked = !t.call.has(call_flag::SLEPT) && end.msg_flags & MSG_ERRQUEUE == 0;
+    if end.ret == EAGAIN && asked {
         conn.empty_ask(end.now, end.cover, t.ready.slept_end_at);
     }
 }
@@ -185,6 +187,12 @@ fn data(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, side: Side, si
             conn.received(end.now, bytes, t.tid);
             count_episode(t, conn, ending, side);
             ending
+        }
+        // A peek leaves the data there; if it slept it was the wait all the same, and the read after it finds data.
+        Some(conn) if slept => {
+            conn.note_wait(t.call.wait_ns);
+            count_episode(t, conn, Ending::Slept, side);
+            Ending::Slept
         }
         _ if slept => Ending::Slept,
         _ => Ending::Immediate,

@@ -89,7 +89,9 @@ fn runs(ebpf: &Ebpf) -> Runs {
         let Ok(fd) = program.fd() else { continue };
         let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        let value = |key: &str| text.lines().find_map(|l| l.strip_prefix(key)?.trim().parse::<u64>().ok()).unwrap_or(0);
+        let value = |key: &str| {
+            text.lines().find_map(|l| l.strip_prefix(key)?.trim().parse::<u64>().ok()).unwrap_or(0)
+        };
         sum.ns += value("run_time_ns:");
         sum.count += value("run_cnt:");
     }

@@ -89,7 +89,9 @@ fn residual(report: &Report) -> String {
     }
     let share = |s: Option<f64>| s.map_or("–".into(), unit::percent_of_share);
     let verdict = match r.share {
-        Some(share) if share >= RESIDUAL_SHARE => "; above 1 %: ours holds the 1 to 2 µs of each switch itself",
+        Some(share) if share >= RESIDUAL_SHARE => {
+            "; above 1 %: a switch takes 1 to 2 µs, and the two draw the line elsewhere in it"
+        }
         _ => "",
     };
     format!(
