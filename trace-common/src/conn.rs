@@ -113,6 +113,8 @@ pub mod flag {
     pub const ASKED_BLOCKING: u8 = 4;
     /// It was seen in an epoll set.
     pub const IN_EPOLL: u8 = 8;
+    /// Its file has `O_ASYNC`: its owner asked to be told by a signal.
+    pub const O_ASYNC: u8 = 16;
 }
 
 /// A connection, or another socket that is received from.
@@ -232,6 +234,19 @@ impl Conn {
         }
     }
 }
+
+/// A pipe, as far as it was seen to be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Pipe {
+    /// Process that last wrote a few bytes to it.
+    pub writer: u32,
+    /// Non-zero once it delivered bytes to another process than that.
+    pub delivers: u32,
+}
+
+/// Writes of at most so many bytes may be wake-ups: an eventfd's worth.
+pub const WAKEUP_BYTES: i64 = 8;
 
 /// An epoll instance.
 #[derive(Clone, Copy, Debug, Default)]

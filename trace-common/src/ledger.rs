@@ -398,6 +398,10 @@ fn waited(t: &mut Thread, account: Account, nanos: u64) {
     if matches!(account, Account::WaitData) {
         t.call.wait_ns += nanos;
     }
+    // Who sleeps until a signal or a completion does not poll, however often he finds nothing.
+    if matches!(account, Account::WaitSignal | Account::WaitCompletion) {
+        t.ready.slept_end_at = t.clock;
+    }
 }
 
 /// The thread ends.

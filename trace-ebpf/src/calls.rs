@@ -4,7 +4,7 @@ use aya_ebpf::helpers::bpf_get_current_task;
 use trace_common::{
     account::Account,
     call::{LoggedCall, flag as call_flag},
-    conn::{Cover, Side, flag as conn_flag},
+    conn::{Cover, Side, WAKEUP_BYTES, flag as conn_flag},
     ready,
     receive::{self, MSG_DONTWAIT, ReceiveEnd},
     syscall::{CallClass, FileKind, NR_RECVFROM, NR_RECVMMSG, NR_RECVMSG},
@@ -49,7 +49,12 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, at: Moment) {
             t.sent_bytes = t.sent_bytes.wrapping_add(ret as u64);
             t.ready.empty_streak = 0;
         }
-        CallClass::Write if ret > 0 => t.ready.empty_streak = 0,
+        CallClass::Write if ret > 0 => {
+            t.ready.empty_streak = 0;
+            if ret <= WAKEUP_BYTES {
+                file::was_written(file::of_fd(current(), t.call.args[0]), t.tgid);
+            }
+        }
         CallClass::Splice if ret > 0 && kind_of_fd(t.call.args[0]) as u8 == FileKind::Socket as u8 => {
             t.receives.zero_copy += 1;
         }
@@ -86,6 +91,9 @@ fn received(t: &mut Thread, ret: i64, at: Moment) {
     if t.call.sk == 0 {
         let other = Side::Other.index();
         t.wait_by_side[other] = t.wait_by_side[other].wrapping_add(t.call.wait_ns);
+        if ret > 0 {
+            file::was_read(file::of_fd(current(), t.call.args[0]), t.tgid);
+        }
         return;
     }
     let sk = t.call.sk;

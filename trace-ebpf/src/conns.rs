@@ -13,6 +13,9 @@ use crate::{
     read::{Kernel, field, offset},
 };
 
+/// `FASYNC`, `include/uapi/asm-generic/fcntl.h`.
+const O_ASYNC: u32 = 0o20000;
+
 /// The record of the connection behind `sk`, made at `now` if there is none. `made` says who would have made it.
 #[inline(always)]
 pub fn of_sock(sk: Kernel, now: u64) -> Option<*mut Conn> {
@@ -122,7 +125,12 @@ pub fn cover(t: &Thread, conn: &mut Conn, sk: Kernel) -> Cover {
     if t.ready.cut_at > cover.at {
         cover = Cover { at: t.ready.cut_at, width: Width::Many as u8, ..Cover::NONE };
     }
-    let head: Kernel = field(file::of_sock(sk), offset!(file_ep));
+    let open = file::of_sock(sk);
+    let file_flags: u32 = field(open, offset!(file_flags));
+    if file_flags & O_ASYNC != 0 {
+        conn.flags |= flag::O_ASYNC;
+    }
+    let head: Kernel = field(open, offset!(file_ep));
     let mut link: Kernel = field(head, 0);
     // A file is rarely in more than one set.
     for _ in 0..2 {

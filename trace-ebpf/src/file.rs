@@ -1,8 +1,14 @@
 //! What a descriptor is: from a task's table of open files to kind, socket and flags.
 
-use trace_common::{ready::Member, syscall::FileKind};
+use trace_common::{
+    conn::{Pipe, WAKEUP_BYTES},
+    loss::{Loss, Sink},
+    ready::Member,
+    syscall::FileKind,
+};
 
 use crate::{
+    maps::{CONNS, PIPES, PerCpu},
     read::{Kernel, field, offset},
     slots,
 };
@@ -114,6 +120,7 @@ pub fn peer_is_target(sk: Kernel) -> bool {
 pub fn member(file: Kernel) -> Member {
     match kind(file) {
         FileKind::Tty => Member::Peer,
+        FileKind::Pipe if delivers(file) => Member::Peer,
         FileKind::Socket => socket_member(sock(file)),
         _ => Member::Wakeup,
     }
@@ -127,8 +134,57 @@ fn socket_member(sk: Kernel) -> Member {
     if state == STATE_LISTEN {
         return Member::Listener;
     }
-    if !matches!(family, AF_UNIX | AF_INET | AF_INET6) || (family == AF_UNIX && peer_is_target(sk)) {
+    if !matches!(family, AF_UNIX | AF_INET | AF_INET6) {
         return Member::Wakeup;
     }
+    if family == AF_UNIX && peer_is_target(sk) {
+        return if carries_data(sk) { Member::Peer } else { Member::Wakeup };
+    }
     if sock_type == SOCK_DGRAM && state == STATE_CLOSE { Member::Datagram } else { Member::Peer }
+}
+
+/// Whether a socket whose other end is in the target delivered more than wake-ups: a socket pair to a child does.
+#[inline(always)]
+fn carries_data(sk: Kernel) -> bool {
+    // SAFETY: a plain read of a map's value.
+    unsafe { CONNS.get(sk) }.is_some_and(|conn| conn.bytes > conn.receives * WAKEUP_BYTES as u64)
+}
+
+/// Whether a pipe delivered bytes from another process; a silent pipe or a self-pipe is a wake-up.
+#[inline(always)]
+fn delivers(file: Kernel) -> bool {
+    let inode: Kernel = field(file, offset!(file_inode));
+    // SAFETY: a plain read of a map's value.
+    unsafe { PIPES.get(inode) }.is_some_and(|pipe| pipe.delivers != 0)
+}
+
+/// Process `tgid` read bytes from a file that is no socket.
+#[inline(always)]
+pub fn was_read(file: Kernel, tgid: u32) {
+    let inode: Kernel = field(file, offset!(file_inode));
+    if let Some(pipe) = PIPES.get_ptr_mut(inode) {
+        // SAFETY: a non-null pointer into the map; two writers set the same words.
+        unsafe { (*pipe).delivers = u32::from((*pipe).writer != tgid) };
+        return;
+    }
+    if kind(file) as u8 == FileKind::Pipe as u8
+        && PIPES.insert(inode, Pipe { writer: 0, delivers: 1 }, 0).is_err()
+    {
+        PerCpu.lose(Loss::MapFull);
+    }
+}
+
+/// Process `tgid` wrote a few bytes to a file: if it is a pipe that it reads itself, they are a wake-up.
+#[inline(always)]
+pub fn was_written(file: Kernel, tgid: u32) {
+    if kind(file) as u8 != FileKind::Pipe as u8 {
+        return;
+    }
+    let inode: Kernel = field(file, offset!(file_inode));
+    if let Some(pipe) = PIPES.get_ptr_mut(inode) {
+        // SAFETY: as in `was_read`.
+        unsafe { (*pipe).writer = tgid };
+    } else if PIPES.insert(inode, Pipe { writer: tgid, delivers: 0 }, 0).is_err() {
+        PerCpu.lose(Loss::MapFull);
+    }
 }

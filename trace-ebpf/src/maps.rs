@@ -7,7 +7,7 @@ use aya_ebpf::{
 use trace_common::{
     account::Account,
     call::LoggedCall,
-    conn::{Conn, Epoll},
+    conn::{Conn, Epoll, Pipe},
     hist::Histogram,
     kernel::{Control, Offsets},
     loss::{Loss, Losses, Sink},
@@ -42,6 +42,9 @@ pub static NEW_CONN: PerCpuArray<Conn> = PerCpuArray::with_max_entries(1, 0);
 /// Epoll instances by `struct eventpoll *`.
 #[map]
 pub static EPOLLS: LruHashMap<u64, Epoll> = LruHashMap::with_max_entries(1_024, 0);
+/// Pipes by `struct inode *`.
+#[map]
+pub static PIPES: LruHashMap<u64, Pipe> = LruHashMap::with_max_entries(1_024, 0);
 /// Local ports of the target's listeners, one bit each.
 #[map]
 pub static LISTEN_PORTS: Array<u64> = Array::with_max_entries(1_024, 0);

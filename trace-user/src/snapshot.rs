@@ -253,6 +253,9 @@ pub struct Connection {
     pub asked_blocking: bool,
     /// It was seen in an epoll set.
     pub in_epoll: bool,
+    /// Its file has `O_ASYNC`.
+    #[serde(default)]
+    pub o_async: bool,
 }
 
 /// The canary: a helper thread of the tool that does known receives through the same probes.

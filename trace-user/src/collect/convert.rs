@@ -138,6 +138,7 @@ pub fn connection(conn: &Conn) -> Connection {
         asked_nonblocking: conn.flags & conn_flag::ASKED_NONBLOCKING != 0,
         asked_blocking: conn.flags & conn_flag::ASKED_BLOCKING != 0,
         in_epoll: conn.flags & conn_flag::IN_EPOLL != 0,
+        o_async: conn.flags & conn_flag::O_ASYNC != 0,
     }
 }
 

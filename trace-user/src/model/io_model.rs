@@ -44,6 +44,9 @@ pub fn decide(tally: &Tally, limits: Limits) -> IoVerdict {
     if narrow_is_undecided(tally) {
         return one_or_many(tally);
     }
+    if told_by_signal(tally) {
+        return polling_or_signals(tally);
+    }
     let mut counts: Vec<(IoModel, u64)> = MODELS.iter().map(|m| (*m, tally.episodes(*m))).collect();
     if spins_then_sleeps(tally) {
         fold_polled_into_multiplexing(&mut counts);
@@ -113,6 +116,11 @@ fn others(shares: &BTreeMap<IoModel, f64>, winner: IoModel) -> Vec<Alternative> 
 fn narrow_is_undecided(tally: &Tally) -> bool {
     let few = tally.narrow_connections < WIDTH_CONNECTIONS;
     few && share(tally.narrow, tally.decided()) > 1.0 - WINNER_SHARE
+}
+
+/// Empty asks on connections whose owner asked for signals: a handler that drains a socket asks in vain, too.
+fn told_by_signal(tally: &Tally) -> bool {
+    share(tally.polled, tally.decided()) > 1.0 - WINNER_SHARE && tally.o_async * 2 >= tally.listed.max(1)
 }
 
 /// Who asks in vain and then sleeps in a readiness wait multiplexes; polling is to ask without ever sleeping so.
@@ -196,6 +204,26 @@ fn one_or_many(tally: &Tally) -> IoVerdict {
         .map(|model| Alternative { name: model.name().to_owned(), share: None })
         .to_vec();
     verdict.settle = Some("Three or more connections, at once or in turn, would settle it.".to_owned());
+    verdict
+}
+
+fn polling_or_signals(tally: &Tally) -> IoVerdict {
+    let mut verdict = empty(IoModel::Inconclusive);
+    verdict.evidence.push(evidence(
+        "o-async",
+        format!(
+            "{} of {} connections have O_ASYNC: their owner asked to be told by a signal.",
+            tally.o_async, tally.listed
+        ),
+        share(tally.o_async, tally.listed),
+        Some(0.5),
+        Kind::Structure,
+        false,
+    ));
+    verdict.alternatives = [IoModel::SignalDriven, IoModel::Nonblocking]
+        .map(|model| Alternative { name: model.name().to_owned(), share: None })
+        .to_vec();
+    verdict.settle = Some("Signals are not traced in this version, so it cannot be settled here.".to_owned());
     verdict
 }
 

@@ -54,6 +54,8 @@ pub struct Tally {
     pub asked_blocking: u64,
     /// See `asked_nonblocking`.
     pub in_epoll: u64,
+    /// Connections whose owner asked to be told by a signal.
+    pub o_async: u64,
     /// Connections on these sides in the table.
     pub listed: u64,
 }
@@ -67,19 +69,27 @@ impl Tally {
         sides: &[Side],
     ) -> Tally {
         let mut tally = Tally::default();
-        for thread in threads {
-            tally.add_thread(thread, sides);
+        let threads: Vec<&Thread> = threads.collect();
+        let group = Waits::of(&threads);
+        for thread in &threads {
+            tally.add_thread(thread, sides, &group);
+        }
+        // In a pool, others wait than those who receive.
+        if tally.waits_one + tally.waits_many == 0 {
+            (tally.waits_one, tally.waits_many, tally.by_call) = (group.one, group.many, group.by_call);
+            tally.ready_slept = group.slept;
         }
         for connection in snapshot.connections.iter().filter(|c| sides.contains(&c.side) && mine(c)) {
             tally.listed += 1;
             tally.asked_nonblocking += u64::from(connection.asked_nonblocking);
             tally.asked_blocking += u64::from(connection.asked_blocking);
             tally.in_epoll += u64::from(connection.in_epoll);
+            tally.o_async += u64::from(connection.o_async);
         }
         tally
     }
 
-    fn add_thread(&mut self, thread: &Thread, sides: &[Side]) {
+    fn add_thread(&mut self, thread: &Thread, sides: &[Side], group: &Waits) {
         let mut sum = Episodes::default();
         for side in sides {
             let Some(episodes) = thread.episodes.get(side) else { continue };
@@ -98,15 +108,16 @@ impl Tally {
         if concerned == 0 {
             return;
         }
-        self.add_episodes(&sum, thread);
+        let own = Waits::of(&[thread]);
+        self.add_episodes(&sum, if own.one + own.many > 0 { &own } else { group });
         self.add_waits(thread);
     }
 
-    fn add_episodes(&mut self, sum: &Episodes, thread: &Thread) {
+    fn add_episodes(&mut self, sum: &Episodes, waits: &Waits) {
         self.slept += sum.slept;
         self.wide += sum.ready_wide;
         self.undecided += sum.ready_unknown;
-        if is_narrow(thread) {
+        if waits.is_narrow() {
             self.narrow += sum.ready_narrow;
             self.narrow_connections += sum.narrow_connections;
         } else {
@@ -161,10 +172,34 @@ impl Tally {
     }
 }
 
-/// Whether waiting on exactly one peer is the pattern of a thread.
-fn is_narrow(thread: &Thread) -> bool {
-    let one = thread.readiness.width_one + thread.readiness.width_datagram;
-    share(one, one + thread.readiness.width_many) >= NARROW_SHARE
+/// Readiness waits of some threads.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waits {
+    one: u64,
+    many: u64,
+    slept: u64,
+    by_call: [u64; 3],
+}
+
+impl Waits {
+    fn of(threads: &[&Thread]) -> Waits {
+        let mut waits = Waits::default();
+        for thread in threads {
+            let r = &thread.readiness;
+            waits.one += r.width_one + r.width_datagram;
+            waits.many += r.width_many;
+            waits.slept += r.slept;
+            for (sum, calls) in waits.by_call.iter_mut().zip(r.by_call) {
+                *sum += calls;
+            }
+        }
+        waits
+    }
+
+    /// Whether waiting on exactly one peer is the pattern.
+    fn is_narrow(&self) -> bool {
+        share(self.one, self.one + self.many) >= NARROW_SHARE
+    }
 }
 
 /// `part / whole`; 0 for an empty whole.
