@@ -106,6 +106,8 @@ offsets! {
     pid_nr = "pid:numbers",
     /// Bound address of a unix socket.
     unix_addr = "unix_sock:addr",
+    /// Other end of a connected unix socket.
+    unix_peer = "unix_sock:peer",
     /// Root of an epoll instance's tree.
     ep_root = "eventpoll:rbr.rb_root.rb_node",
     /// Tree node within an epoll item.

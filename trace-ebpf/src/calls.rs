@@ -48,17 +48,24 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, at: Moment) {
             t.sends += 1;
             t.sent_bytes = t.sent_bytes.wrapping_add(ret as u64);
             t.ready.empty_streak = 0;
+            note_writer(t, ret);
         }
         CallClass::Write if ret > 0 => {
             t.ready.empty_streak = 0;
-            if ret <= WAKEUP_BYTES {
-                file::was_written(file::of_fd(current(), t.call.args[0]), t.tgid);
-            }
+            note_writer(t, ret);
         }
         CallClass::Splice if ret > 0 && kind_of_fd(t.call.args[0]) as u8 == FileKind::Socket as u8 => {
             t.receives.zero_copy += 1;
         }
         _ => {}
+    }
+}
+
+/// A few bytes may be a wake-up; see [`file::was_written`].
+#[inline(always)]
+fn note_writer(t: &Thread, ret: i64) {
+    if ret <= WAKEUP_BYTES {
+        file::was_written(file::of_fd(current(), t.call.args[0]), t.tgid);
     }
 }
 

@@ -143,11 +143,15 @@ fn socket_member(sk: Kernel) -> Member {
     if sock_type == SOCK_DGRAM && state == STATE_CLOSE { Member::Datagram } else { Member::Peer }
 }
 
-/// Whether a socket whose other end is in the target delivered more than wake-ups: a socket pair to a child does.
+/// Whether a socket whose other end is in the target delivered more than wake-ups, or from another process than that of
+/// its reader: a socket pair to a child does, one that a loop wakes itself by does not.
 #[inline(always)]
 fn carries_data(sk: Kernel) -> bool {
-    // SAFETY: a plain read of a map's value.
-    unsafe { CONNS.get(sk) }.is_some_and(|conn| conn.bytes > conn.receives * WAKEUP_BYTES as u64)
+    // SAFETY: plain reads of maps' values.
+    let (Some(conn), writer) = (unsafe { (CONNS.get(sk), PIPES.get(sk).map_or(0, |p| p.writer)) }) else {
+        return false;
+    };
+    conn.bytes > conn.receives * WAKEUP_BYTES as u64 || (writer != 0 && conn.tgid != 0 && writer != conn.tgid)
 }
 
 /// Whether a pipe delivered bytes from another process; a silent pipe or a self-pipe is a wake-up.
@@ -174,17 +178,28 @@ pub fn was_read(file: Kernel, tgid: u32) {
     }
 }
 
-/// Process `tgid` wrote a few bytes to a file: if it is a pipe that it reads itself, they are a wake-up.
+/// Process `tgid` wrote a few bytes to a file: if it reads them itself, from a pipe or a socket pair, they are a wake-up.
 #[inline(always)]
 pub fn was_written(file: Kernel, tgid: u32) {
-    if kind(file) as u8 != FileKind::Pipe as u8 {
+    let key: Kernel = match kind(file) {
+        FileKind::Pipe => field(file, offset!(file_inode)),
+        FileKind::Socket => unix_peer(sock(file)),
+        _ => 0,
+    };
+    if key == 0 {
         return;
     }
-    let inode: Kernel = field(file, offset!(file_inode));
-    if let Some(pipe) = PIPES.get_ptr_mut(inode) {
+    if let Some(pipe) = PIPES.get_ptr_mut(key) {
         // SAFETY: as in `was_read`.
         unsafe { (*pipe).writer = tgid };
-    } else if PIPES.insert(inode, Pipe { writer: tgid, delivers: 0 }, 0).is_err() {
+    } else if PIPES.insert(key, Pipe { writer: tgid, delivers: 0 }, 0).is_err() {
         PerCpu.lose(Loss::MapFull);
     }
+}
+
+/// The other end of a unix socket; 0 for any other.
+#[inline(always)]
+fn unix_peer(sk: Kernel) -> Kernel {
+    let family: u16 = field(sk, offset!(sk_family));
+    if family == AF_UNIX { field(sk, offset!(unix_peer)) } else { 0 }
 }

@@ -42,7 +42,7 @@ pub static NEW_CONN: PerCpuArray<Conn> = PerCpuArray::with_max_entries(1, 0);
 /// Epoll instances by `struct eventpoll *`.
 #[map]
 pub static EPOLLS: LruHashMap<u64, Epoll> = LruHashMap::with_max_entries(1_024, 0);
-/// Pipes by `struct inode *`.
+/// Pipes by `struct inode *`, and ends of unix socket pairs by `struct sock *`.
 #[map]
 pub static PIPES: LruHashMap<u64, Pipe> = LruHashMap::with_max_entries(1_024, 0);
 /// Local ports of the target's listeners, one bit each.
