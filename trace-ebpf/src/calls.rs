@@ -40,6 +40,10 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, at: Moment) {
             conns::opened(sock_of_fd(t.call.args[0]), at.now, Side::Client);
         }
         CallClass::Select | CallClass::Poll | CallClass::Epoll => {
+            // Its entry was not seen. What select asked for is overwritten by now.
+            if t.call.has(call_flag::BEFORE_ATTACH) && !matches!(class, CallClass::Select) {
+                readiness::entered(t, class);
+            }
             if let Some(cover) = ready::finish(t, at.now, ret) {
                 readiness::returned(t, class, ret, cover);
             }

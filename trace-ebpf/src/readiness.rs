@@ -93,7 +93,7 @@ pub fn has_no_descriptors(task: Kernel, class: CallClass, args: &[u64; 4]) -> bo
 }
 
 /// A readiness call is entered: measures its width when that is due.
-#[inline(always)]
+#[inline(never)]
 pub fn entered(t: &mut Thread, class: CallClass) {
     // SAFETY: the helper has no preconditions.
     let task = unsafe { bpf_get_current_task() };
