@@ -220,7 +220,7 @@ pub fn switch_out(
     }
     running(t, now, sink);
     if t.flags & flag::ARRIVAL_SEEN != 0 && stamps.last_arrival != 0 {
-        t.rq_offset = t.on_at.wrapping_sub(stamps.last_arrival);
+        note_offset(t, t.on_at.wrapping_sub(stamps.last_arrival));
     }
     t.run_delay = stamps.run_delay;
     t.off_at = now;
@@ -235,6 +235,18 @@ pub fn switch_out(
             t.sleeps += 1;
             fall_asleep(t, account);
         }
+    }
+}
+
+/// How far the two clocks may drift apart between two switches, ns. A larger step means that the thread left and came back
+/// once more without being seen, and its last arrival is not the one that was seen.
+const MAX_DRIFT: u64 = 100_000;
+
+#[inline(always)]
+fn note_offset(t: &mut Thread, offset: u64) {
+    let ahead = offset.wrapping_sub(t.rq_offset);
+    if t.rq_offset == 0 || ahead <= MAX_DRIFT || ahead.wrapping_neg() <= MAX_DRIFT {
+        t.rq_offset = offset;
     }
 }
 

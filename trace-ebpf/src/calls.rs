@@ -3,11 +3,11 @@
 use aya_ebpf::helpers::bpf_get_current_task;
 use trace_common::{
     account::Account,
-    call::{LoggedCall, flag as call_flag},
+    call::{CallState, LoggedCall, flag as call_flag},
     conn::{Cover, Side, WAKEUP_BYTES, flag as conn_flag},
     ready,
     receive::{self, MSG_DONTWAIT, ReceiveEnd},
-    syscall::{CallClass, FileKind, NR_RECVFROM, NR_RECVMMSG, NR_RECVMSG},
+    syscall::{CallClass, FileKind, NR_RECVFROM, NR_RECVMMSG, NR_RECVMSG, class_from_u8},
     thread::Thread,
 };
 
@@ -135,6 +135,15 @@ fn received(t: &mut Thread, ret: i64, at: Moment) {
     }
     if at.control.log_calls != 0 {
         log(t, ret, at.now);
+    }
+}
+
+/// A call left with ERESTART: should a signal end it there, it must be known to have been a receive.
+#[inline(always)]
+pub fn interrupted(t: &mut Thread, at: Moment) {
+    let pending = t.call.state == CallState::Pending as u8 && class_from_u8(t.call.class).may_receive();
+    if pending && at.control.by_descriptor != 0 && !t.call.has(call_flag::RECEIVED) {
+        resolve(t);
     }
 }
 

@@ -91,6 +91,8 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         arrived(t, at, call);
         if let Ended::Call(class) = ledger::exit(t, at.start, at.now, call, ret, &mut PerCpu) {
             calls::ended(t, class, ret, at);
+        } else {
+            calls::interrupted(t, at);
         }
         ledger::leave(t);
     });

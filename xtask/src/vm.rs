@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long, default_value = "all", value_name = "SERIES")]
     kernel: String,
     /// Seconds after which a guest is stopped
-    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
     timeout: u64,
     /// Keep the initramfs under target/vm and name it, with the command that boots it
     #[arg(long)]

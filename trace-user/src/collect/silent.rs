@@ -14,6 +14,7 @@ use crate::snapshot::{InFlight, Schedstat, Thread};
 #[derive(Clone, Debug)]
 pub struct Sample {
     state: char,
+    readable: bool,
     in_call: InCall,
     kind: FileKind,
     no_descriptors: bool,
@@ -23,7 +24,8 @@ pub struct Sample {
 pub fn sample(proc: &Proc, pid: u32, tid: u32) -> Option<Sample> {
     let state = proc.stat(pid, tid)?.state;
     let in_call = proc.in_call(pid, tid);
-    let mut sample = Sample { state, in_call, kind: FileKind::Unknown, no_descriptors: false };
+    let readable = proc.may_read_call(pid, tid);
+    let mut sample = Sample { state, readable, in_call, kind: FileKind::Unknown, no_descriptors: false };
     if let Some((nr, args)) = in_call {
         let class = class_of(nr);
         if matches!(class, CallClass::Read | CallClass::Write | CallClass::Splice) {
@@ -43,6 +45,7 @@ fn account(sample: &Sample, run_ns: u64) -> Account {
     let bits = match sample.state {
         'R' if run_ns > 0 => return Account::User,
         'R' => return Account::Preempted,
+        'S' | 'D' if !sample.readable => return Account::Unknown,
         'S' => state::INTERRUPTIBLE,
         'D' => state::UNINTERRUPTIBLE,
         'T' | 't' => state::STOPPED_OR_TRACED,

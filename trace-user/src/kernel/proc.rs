@@ -74,6 +74,11 @@ impl Proc {
         parse_syscall(&self.read(format!("{pid}/task/{tid}/syscall"))?)
     }
 
+    /// Whether the call of a thread may be read at all (`CAP_SYS_PTRACE` is needed for others' threads).
+    pub fn may_read_call(&self, pid: u32, tid: u32) -> bool {
+        self.read(format!("{pid}/task/{tid}/syscall")).is_some()
+    }
+
     /// Run time and run-queue delay of a thread since it began (`kernel/sched/stats.h`: ns).
     pub fn schedstat(&self, pid: u32, tid: u32) -> Option<Schedstat> {
         let text = self.read(format!("{pid}/task/{tid}/schedstat"))?;

@@ -124,6 +124,7 @@ fn connection(i: u32) -> Connection {
         asked_nonblocking: true,
         asked_blocking: false,
         in_epoll: true,
+        o_async: false,
     }
 }
 

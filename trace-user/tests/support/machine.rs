@@ -4,6 +4,8 @@ use std::fs::File;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
 /// Most time to wait for anything.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks at what has no event to wait for.
@@ -61,9 +63,19 @@ pub fn by_build(release: Duration) -> Duration {
 }
 
 /// The highest-numbered CPU, on which less happens than on the first.
-pub fn last_cpu() -> String {
-    let cpus = std::thread::available_parallelism().unwrap().get();
-    (cpus - 1).to_string()
+pub fn last_cpu() -> usize {
+    std::thread::available_parallelism().unwrap().get() - 1
+}
+
+/// Does `start` with this thread on one CPU: children that it starts stay there.
+pub fn pinned<T>(cpu: usize, start: impl FnOnce() -> T) -> T {
+    let before = sched_getaffinity(None).unwrap();
+    let mut only = CpuSet::new();
+    only.set(cpu);
+    sched_setaffinity(None, &only).unwrap();
+    let started = start();
+    sched_setaffinity(None, &before).unwrap();
+    started
 }
 
 /// `CLOCK_MONOTONIC`, by which fixtures and probes stamp.

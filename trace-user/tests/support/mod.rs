@@ -1,7 +1,6 @@
 //! What the integration tests share: the programs under test, a tracer at work, its report, and workloads whose every
 //! call is known.
 #![allow(dead_code, reason = "not every test uses everything")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not see as tests")]
 
 pub mod machine;
 pub mod observe;

@@ -3,7 +3,7 @@
 use fixtures::load::{Pattern, Summary};
 use fixtures::{Mode, record};
 
-use super::machine::is_guest;
+use super::machine::{is_guest, pinned};
 use super::programs::{load, serve, words};
 use super::report::{Receives, Report};
 use super::tracer::Tracer;
@@ -27,6 +27,8 @@ pub struct Workload<'a> {
     pub pattern: Pattern,
     pub clients: &'a str,
     pub tracer: &'a str,
+    /// Keeps the clients on this CPU.
+    pub clients_on: Option<usize>,
 }
 
 /// The two accounts of it.
@@ -43,7 +45,11 @@ impl Workload<'_> {
         let mut server =
             serve(self.mode, &format!("{}{}", self.server, if ends_by_itself { " --linger" } else { "" }));
         let tracer = Tracer::attach(server.pid(), &words(&format!("{} {way}", self.tracer)));
-        let clients = load(self.pattern, &server, self.clients).wait().unwrap();
+        let clients = match self.clients_on {
+            Some(cpu) => pinned(cpu, || load(self.pattern, &server, self.clients)),
+            None => load(self.pattern, &server, self.clients),
+        };
+        let clients = clients.wait().unwrap();
         assert_eq!((clients.failures, &clients.error), (0, &None), "{clients:?}");
         let (fixture, trace) = if ends_by_itself {
             let fixture = server.report().unwrap();

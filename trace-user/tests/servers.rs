@@ -1,0 +1,165 @@
+//! Real servers under a real client's load get the model that they have.
+#![allow(clippy::unwrap_used, reason = "a test may panic; clippy does not see its helpers as tests")]
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use support::real::{Client, Server, are_installed, program};
+use support::report::Report;
+use support::test_alone;
+
+fn wrk(port: u16, args: &[&str]) -> Client {
+    let url = format!("http://127.0.0.1:{port}/page.html");
+    Client::program("wrk", &[&["-t", "2", "-c", "20", "-d", "60"], args, &[&url]].concat())
+}
+
+fn write_page(directory: &std::path::Path) {
+    std::fs::write(directory.join("page.html"), vec![b'x'; 12 << 10]).unwrap();
+}
+
+fn is(report: &Report, model: &str) {
+    let verdict = &report.verdict.io_model;
+    let losses: Vec<_> = report.loss.iter().filter(|(_, count)| **count > 0).collect();
+    println!("{} {:?}: {:?}, {losses:?}", verdict.name, verdict.confidence, verdict.shares);
+    assert_eq!(verdict.name, model, "{verdict:#?}");
+}
+
+#[test]
+fn nginx_with_four_workers_multiplexes_seen_from_its_master() {
+    test_alone!();
+    if !are_installed(&["nginx", "wrk"]) {
+        return;
+    }
+    let server = Server::start(|directory, port| {
+        let at = directory.display();
+        write_page(directory);
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {at}/{kind};"))
+            .concat();
+        let config = format!(
+            "user root; daemon off; worker_processes 4; pid {at}/pid; error_log stderr;
+             events {{ worker_connections 512; }}
+             http {{ access_log off; keepalive_requests 1000000; {temporary}
+                     server {{ listen 127.0.0.1:{port}; root {at}; }} }}"
+        );
+        let file = directory.join("nginx.conf");
+        std::fs::write(&file, config).unwrap();
+        let mut nginx = program("nginx");
+        nginx.arg("-p").arg(directory).arg("-e").arg("stderr").arg("-c").arg(file);
+        nginx
+    });
+    let report = server.traced_under(|port| wrk(port, &[]));
+    assert_eq!(report.target.processes, 5, "the master and its workers");
+    is(&report, "multiplexing");
+}
+
+#[test]
+fn redis_multiplexes() {
+    test_alone!();
+    if !are_installed(&["redis-server", "redis-benchmark"]) {
+        return;
+    }
+    let server = Server::start(|directory, port| {
+        let mut redis = program("redis-server");
+        redis.args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--dir",
+        ]);
+        redis.arg(directory);
+        redis
+    });
+    let benchmark = |port: u16| {
+        let port = port.to_string();
+        Client::program("redis-benchmark", &["-p", &port, "-c", "20", "-n", "100000000", "-t", "get", "-q"])
+    };
+    is(&server.traced_under(benchmark), "multiplexing");
+}
+
+#[test]
+fn memcached_multiplexes() {
+    test_alone!();
+    if !are_installed(&["memcached"]) {
+        return;
+    }
+    let server = Server::start(|_, port| {
+        let mut memcached = program("memcached");
+        memcached.args(["-u", "root", "-l", "127.0.0.1", "-t", "4", "-p", &port.to_string()]);
+        memcached
+    });
+    let gets = |port: u16| {
+        Client::threads(20, Duration::from_millis(1), move || {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+            Box::new(move || {
+                stream.write_all(b"set k 0 0 5\r\nabcde\r\n").unwrap();
+                stream.read_exact(&mut [0; b"STORED\r\n".len()]).unwrap();
+                stream.write_all(b"get k\r\n").unwrap();
+                stream.read_exact(&mut [0; b"VALUE k 0 5\r\nabcde\r\nEND\r\n".len()]).unwrap();
+            })
+        })
+    };
+    is(&server.traced_under(gets), "multiplexing");
+}
+
+#[test]
+fn lighttpd_multiplexes() {
+    test_alone!();
+    if !are_installed(&["lighttpd", "wrk"]) {
+        return;
+    }
+    let server = Server::start(|directory, port| {
+        write_page(directory);
+        let config = format!(
+            "server.document-root = \"{}\"\nserver.bind = \"127.0.0.1\"\nserver.port = {port}\n\
+             server.max-keep-alive-requests = 1000000\n",
+            directory.display()
+        );
+        let file = directory.join("lighttpd.conf");
+        std::fs::write(&file, config).unwrap();
+        let mut lighttpd = program("lighttpd");
+        lighttpd.arg("-D").arg("-f").arg(file);
+        lighttpd
+    });
+    is(&server.traced_under(|port| wrk(port, &[])), "multiplexing");
+}
+
+#[test]
+fn pythons_http_server_blocks() {
+    test_alone!();
+    if !are_installed(&["python3", "wrk"]) {
+        return;
+    }
+    let server = Server::start(|directory, port| {
+        write_page(directory);
+        let mut python = program("python3");
+        python.args(["-m", "http.server", "--bind", "127.0.0.1", "--directory"]).arg(directory);
+        python.arg(port.to_string());
+        python
+    });
+    // wrk alone sends as it connects: the thread that is started for the connection hardly ever has to wait.
+    let load = |port: u16| (wrk(port, &["-H", "Connection: close"]), distant_clients(port));
+    is(&server.traced_under(load), "blocking");
+}
+
+/// Clients whose request comes some milliseconds after their connection, as over a network.
+fn distant_clients(port: u16) -> Client {
+    Client::threads(4, Duration::from_millis(1), move || {
+        Box::new(move || {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+            std::thread::sleep(Duration::from_millis(5));
+            stream.write_all(b"GET /page.html HTTP/1.0\r\n\r\n").unwrap();
+            let mut page = Vec::new();
+            stream.read_to_end(&mut page).unwrap();
+            assert!(page.ends_with(b"xxx"));
+        })
+    })
+}
