@@ -72,7 +72,8 @@ fn insert(sk: Kernel, now: u64, side: Option<Side>) -> Option<*mut Conn> {
         }
     }
     PerCpu.lose(Loss::ConnectionsSeen);
-    if CONNS.insert(sk, &*conn, 0).is_err() {
+    let made: &Conn = conn;
+    if CONNS.insert(sk, made, 0).is_err() {
         PerCpu.lose(Loss::MapFull);
         return None;
     }
