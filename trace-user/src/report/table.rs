@@ -77,7 +77,7 @@ mod tests {
         let snapshot = sample::snapshot(1000);
         let text = text(&snapshot, false);
         assert!(text.contains("worker-*"), "{text}");
-        assert!(text.contains("1 000 threads"), "{text}");
+        assert!(text.contains("1,000 threads"), "{text}");
         assert!(text.lines().count() < 80, "{text}");
     }
 
