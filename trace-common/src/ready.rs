@@ -58,6 +58,19 @@ pub enum Member {
     Datagram = 3,
 }
 
+impl Member {
+    /// The member with this discriminant; [`Member::Wakeup`] for any other value.
+    #[inline(always)]
+    pub const fn from_u8(value: u8) -> Member {
+        match value {
+            1 => Member::Peer,
+            2 => Member::Listener,
+            3 => Member::Datagram,
+            _ => Member::Wakeup,
+        }
+    }
+}
+
 /// Peers seen so far in one wait.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Census {

@@ -106,6 +106,24 @@ pub enum FileKind {
 }
 
 impl FileKind {
+    /// The kind with this discriminant; [`FileKind::Other`] for any other value.
+    #[inline(always)]
+    pub const fn from_u8(value: u8) -> FileKind {
+        match value {
+            0 => FileKind::Unknown,
+            1 => FileKind::Socket,
+            2 => FileKind::Pipe,
+            3 => FileKind::Tty,
+            4 => FileKind::File,
+            5 => FileKind::EventFd,
+            6 => FileKind::TimerFd,
+            7 => FileKind::SignalFd,
+            8 => FileKind::Inotify,
+            9 => FileKind::Epoll,
+            _ => FileKind::Other,
+        }
+    }
+
     /// The kind of an anonymous-inode file from the first eight bytes of its dentry name (little-endian).
     ///
     /// eventfd, timerfd and epoll share one inode and mode, so only the name given to `anon_inode_getfile` tells:
@@ -253,5 +271,8 @@ mod tests {
             assert_eq!(class_from_u8(value) as u8, value);
         }
         assert_eq!(class_from_u8(99), CallClass::Other);
+        for value in 0..=10 {
+            assert_eq!(FileKind::from_u8(value) as u8, value);
+        }
     }
 }

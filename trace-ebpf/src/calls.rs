@@ -17,7 +17,7 @@ use crate::{
     maps::{PerCpu, log_call},
     read::{Kernel, field, offset},
     readiness,
-    slots::Moment,
+    slots::{self, Moment},
 };
 
 /// `-EINPROGRESS`: a connect that goes on without its caller.
@@ -27,26 +27,22 @@ const O_NONBLOCK: u32 = 0o4000;
 
 /// Accounts the logical call that ended with `ret`.
 #[inline(always)]
-pub fn ended(t: &mut Thread, class: CallClass, ret: i64, at: Moment) {
+pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
     match class {
-        CallClass::Read | CallClass::Recv => received(t, ret, at),
+        // SAFETY: the record of the current thread, here and below.
+        CallClass::Read | CallClass::Recv => _ = unsafe { receive_ended(t, now, ret) },
+        CallClass::Select | CallClass::Poll | CallClass::Epoll => {
+            // SAFETY: see above.
+            unsafe { wait_ended(t, now, ret) };
+        }
         CallClass::Accept => {
             receive::accepted(t, ret);
             if ret >= 0 {
-                conns::opened(sock_of_fd(ret as u64), at.now, Side::Server);
+                conns::opened(sock_of_fd(ret as u64), now, Side::Server);
             }
         }
         CallClass::Connect if ret == 0 || ret == EINPROGRESS => {
-            conns::opened(sock_of_fd(t.call.args[0]), at.now, Side::Client);
-        }
-        CallClass::Select | CallClass::Poll | CallClass::Epoll => {
-            // Its entry was not seen. What select asked for is overwritten by now.
-            if t.call.has(call_flag::BEFORE_ATTACH) && !matches!(class, CallClass::Select) {
-                readiness::entered(t, class);
-            }
-            if let Some(cover) = ready::finish(t, at.now, ret) {
-                readiness::returned(t, class, ret, cover);
-            }
+            conns::opened(sock_of_fd(t.call.args[0]), now, Side::Client);
         }
         CallClass::Send if ret > 0 => {
             t.sends += 1;
@@ -65,33 +61,69 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, at: Moment) {
     }
 }
 
-/// A few bytes may be a wake-up; see [`file::was_written`].
+/// A few bytes may be a wake-up; see [`file::file_was_written`].
 #[inline(always)]
 fn note_writer(t: &Thread, ret: i64) {
     if ret <= WAKEUP_BYTES {
-        file::was_written(file::of_fd(current(), t.call.args[0]), t.tgid);
+        file::file_was_written(file::file_of_fd(current(), t.call.args[0]), t.tgid);
     }
 }
 
+/// A readiness call ended.
+///
+/// # Safety
+/// `t` is null or the record of the current thread.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn wait_ended(t: *mut Thread, now: u64, ret: i64) -> u32 {
+    // SAFETY: see above.
+    let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
+    let class = t.call.active_class();
+    // Its entry was not seen. What select asked for is overwritten by now.
+    if t.call.has(call_flag::BEFORE_ATTACH) && !matches!(class, CallClass::Select) {
+        // SAFETY: as above.
+        unsafe { readiness::wait_entered(t) };
+    }
+    if let Some(cover) = ready::finish(t, now, ret) {
+        readiness::returned(t, class, ret, cover);
+    }
+    0
+}
+
+/// The current task.
 #[inline(always)]
-fn current() -> Kernel {
+pub fn current() -> Kernel {
     // SAFETY: the helper has no preconditions.
     unsafe { bpf_get_current_task() }
 }
 
 #[inline(always)]
 fn kind_of_fd(fd: u64) -> FileKind {
-    file::kind(file::of_fd(current(), fd))
+    file::kind(file::file_of_fd(current(), fd))
 }
 
 /// The `struct sock *` behind descriptor `fd` of the current task; 0 if it is no socket.
 #[inline(always)]
 fn sock_of_fd(fd: u64) -> Kernel {
-    let open = file::of_fd(current(), fd);
+    let open = file::file_of_fd(current(), fd);
     if file::kind(open) as u8 == FileKind::Socket as u8 { file::sock(open) } else { 0 }
 }
 
 /// A read or recv ended; a receive if it is on a socket.
+///
+/// # Safety
+/// `t` is null or the record of the current thread.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn receive_ended(t: *mut Thread, now: u64, ret: i64) -> u32 {
+    // SAFETY: see above.
+    let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
+    if let Some(control) = slots::control() {
+        received(t, ret, Moment { start: control.start, now, control });
+    }
+    0
+}
+
 #[inline(always)]
 fn received(t: &mut Thread, ret: i64, at: Moment) {
     if !t.call.has(call_flag::RECEIVED)
@@ -103,7 +135,7 @@ fn received(t: &mut Thread, ret: i64, at: Moment) {
         let other = Side::Other.index();
         t.wait_by_side[other] = t.wait_by_side[other].wrapping_add(t.call.wait_ns);
         if ret > 0 {
-            file::was_read(file::of_fd(current(), t.call.args[0]), t.tgid);
+            file::file_was_read(file::file_of_fd(current(), t.call.args[0]), t.tgid);
         }
         return;
     }
@@ -150,7 +182,7 @@ pub fn interrupted(t: &mut Thread, at: Moment) {
 /// The path of kernels without `sock_recv_length` (before 6.3): socket and flags from the descriptor, at the exit.
 #[inline(always)]
 fn resolve(t: &mut Thread) {
-    let open = file::of_fd(current(), t.call.args[0]);
+    let open = file::file_of_fd(current(), t.call.args[0]);
     if file::kind(open) as u8 != FileKind::Socket as u8 {
         return;
     }

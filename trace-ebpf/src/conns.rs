@@ -28,8 +28,12 @@ pub fn of_sock(sk: Kernel, now: u64) -> Option<*mut Conn> {
             return Some(conn);
         }
     }
-    insert(sk, now, None)
+    conn_insert(sk, now, UNKNOWN_SIDE);
+    CONNS.get_ptr_mut(sk)
 }
+
+/// No [`Side`]: nobody saw who opened it.
+const UNKNOWN_SIDE: u32 = u32::MAX;
 
 /// Makes the record of a connection that was just accepted (`Side::Server`) or connected (`Side::Client`).
 #[inline(always)]
@@ -41,7 +45,7 @@ pub fn opened(sk: Kernel, now: u64, side: Side) {
             listen_on(port);
         }
     }
-    insert(sk, now, Some(side));
+    conn_insert(sk, now, side as u32);
 }
 
 #[inline(always)]
@@ -57,17 +61,18 @@ fn is_listening(port: u16) -> bool {
     LISTEN_PORTS.get(u32::from(port >> 6)).is_some_and(|word| word & (1 << (port & 63)) != 0)
 }
 
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn insert(sk: Kernel, now: u64, side: Option<Side>) -> Option<*mut Conn> {
-    let conn = NEW_CONN.get_ptr_mut(0)?;
+extern "C" fn conn_insert(sk: Kernel, now: u64, side: u32) -> u32 {
+    let Some(conn) = NEW_CONN.get_ptr_mut(0) else { return 0 };
     // SAFETY: a non-null pointer into this CPU's copy; tracing programs run with preemption off.
     let conn = unsafe { &mut *conn };
     describe(conn, sk, now);
-    if let Some(side) = side {
+    if side != UNKNOWN_SIDE {
         if conn.side != Side::Local as u8 && conn.side != Side::Datagram as u8 {
             conn.side = side as u8;
         }
-        if side as u8 == Side::Server as u8 {
+        if side == Side::Server as u32 {
             conn.flags |= flag::ACCEPTED;
         }
     }
@@ -75,9 +80,8 @@ fn insert(sk: Kernel, now: u64, side: Option<Side>) -> Option<*mut Conn> {
     let made: &Conn = conn;
     if CONNS.insert(sk, made, 0).is_err() {
         PerCpu.lose(Loss::MapFull);
-        return None;
     }
-    CONNS.get_ptr_mut(sk)
+    0
 }
 
 #[inline(always)]

@@ -42,8 +42,9 @@ pub const AF_INET: u16 = 2;
 pub const AF_INET6: u16 = 10;
 
 /// The open file behind descriptor `fd` of `task`; 0 if there is none.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn of_fd(task: Kernel, fd: u64) -> Kernel {
+pub extern "C" fn file_of_fd(task: Kernel, fd: u64) -> Kernel {
     let files: Kernel = field(task, offset!(task_files));
     let fdt: Kernel = field(files, offset!(files_fdt));
     let max: u32 = field(fdt, offset!(fdt_max_fds));
@@ -56,8 +57,20 @@ pub fn of_fd(task: Kernel, fd: u64) -> Kernel {
 }
 
 /// The kind of an open file.
-#[inline(never)]
+#[inline(always)]
 pub fn kind(file: Kernel) -> FileKind {
+    FileKind::from_u8(file_kind(file) as u8)
+}
+
+/// [`kind`], as a number.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn file_kind(file: Kernel) -> u32 {
+    resolve(file) as u32
+}
+
+#[inline(always)]
+fn resolve(file: Kernel) -> FileKind {
     if file == 0 {
         return FileKind::Unknown;
     }
@@ -116,14 +129,22 @@ pub fn peer_is_target(sk: Kernel) -> bool {
 }
 
 /// What an open file adds to the width of a readiness wait.
-#[inline(never)]
+#[inline(always)]
 pub fn member(file: Kernel) -> Member {
-    match kind(file) {
+    Member::from_u8(file_member(file) as u8)
+}
+
+/// [`member`], as a number.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn file_member(file: Kernel) -> u32 {
+    let member = match kind(file) {
         FileKind::Tty => Member::Peer,
         FileKind::Pipe if delivers(file) => Member::Peer,
         FileKind::Socket => socket_member(sock(file)),
         _ => Member::Wakeup,
-    }
+    };
+    member as u32
 }
 
 #[inline(always)]
@@ -163,31 +184,34 @@ fn delivers(file: Kernel) -> bool {
 }
 
 /// Process `tgid` read bytes from a file that is no socket.
-#[inline(always)]
-pub fn was_read(file: Kernel, tgid: u32) {
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn file_was_read(file: Kernel, tgid: u32) -> u32 {
     let inode: Kernel = field(file, offset!(file_inode));
     if let Some(pipe) = PIPES.get_ptr_mut(inode) {
         // SAFETY: a non-null pointer into the map; two writers set the same words.
         unsafe { (*pipe).delivers = u32::from((*pipe).writer != tgid) };
-        return;
+        return 0;
     }
     if kind(file) as u8 == FileKind::Pipe as u8
         && PIPES.insert(inode, Pipe { writer: 0, delivers: 1 }, 0).is_err()
     {
         PerCpu.lose(Loss::MapFull);
     }
+    0
 }
 
 /// Process `tgid` wrote a few bytes to a file: if it reads them itself, from a pipe or a socket pair, they are a wake-up.
-#[inline(always)]
-pub fn was_written(file: Kernel, tgid: u32) {
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn file_was_written(file: Kernel, tgid: u32) -> u32 {
     let key: Kernel = match kind(file) {
         FileKind::Pipe => field(file, offset!(file_inode)),
         FileKind::Socket => unix_peer(sock(file)),
         _ => 0,
     };
     if key == 0 {
-        return;
+        return 0;
     }
     if let Some(pipe) = PIPES.get_ptr_mut(key) {
         // SAFETY: as in `was_read`.
@@ -195,6 +219,7 @@ pub fn was_written(file: Kernel, tgid: u32) {
     } else if PIPES.insert(key, Pipe { writer: tgid, delivers: 0 }, 0).is_err() {
         PerCpu.lose(Loss::MapFull);
     }
+    0
 }
 
 /// The other end of a unix socket; 0 for any other.

@@ -1,7 +1,8 @@
 //! The hooks: every program, and what it reads of its arguments.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs},
+    EbpfContext as _,
+    helpers::{bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_task_pt_regs},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
@@ -18,7 +19,7 @@ use trace_common::{
 use crate::{
     calls, file,
     maps::{FREE_SLOTS, PerCpu, SLOTS, TID_SLOT},
-    read::{direct, field, offset},
+    read::{Kernel, direct, field, offset},
     readiness,
     slots::{self, Moment, with_thread},
 };
@@ -58,7 +59,7 @@ fn is_compat(nr: u64) -> bool {
 #[btf_tracepoint(function = "sys_enter")]
 pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
     with_thread(current_tid(), |t, at| {
-        arrived(t, at, Registers::NONE);
+        arrived(t, at, Before::Unknown);
         let nr: u64 = ctx.arg(1);
         let mut call = registers(ctx.arg(0), nr as u32);
         if is_compat(nr) {
@@ -71,7 +72,8 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
         }
         let class = class_from_u8(t.call.class);
         if class.is_ready() {
-            readiness::entered(t, class);
+            // SAFETY: the record of the current thread.
+            unsafe { readiness::wait_entered(t) };
         } else if at.control.log_calls != 0 && class.may_receive() {
             t.mark = t.ledger;
         }
@@ -88,9 +90,9 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         // SAFETY: as in `registers`.
         let nr = unsafe { direct::<u64>(pt_regs, regs::ORIG_AX as u32) };
         let call = registers(pt_regs, nr as u32);
-        arrived(t, at, call);
+        arrived(t, at, Before::InCall);
         if let Ended::Call(class) = ledger::exit(t, at.start, at.now, call, ret, &mut PerCpu) {
-            calls::ended(t, class, ret, at);
+            calls::ended(t, class, ret, at.now);
         } else {
             calls::interrupted(t, at);
         }
@@ -129,8 +131,8 @@ pub fn skb_copy_datagram_iovec(_ctx: BtfTracePointContext) -> i32 {
         }
     }
     with_thread(tid, |t, at| {
+        arrived(t, at, Before::InCall);
         let call = current_registers();
-        arrived(t, at, call);
         ledger::first_byte(t, at.start, at.now, call, &mut PerCpu);
     });
     0
@@ -157,9 +159,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         let prev_state: u64 = ctx.arg(3);
         let seed = if t.sched == Sched::Unseen as u8 { saved_call(ctx.arg(1)) } else { Registers::NONE };
         let stamps = stamps(prev);
-        if t.sched != Sched::Running as u8 {
-            recover(t, at, stamps, seed);
-        }
+        arrived(t, at, Before::Saved);
         let off = if preempt & 1 != 0 { Off::Preempted } else { left(t, prev, prev_state as u32, seed) };
         ledger::switch_out(t, at.start, at.now, off, seed, stamps, &mut PerCpu);
     });
@@ -167,7 +167,8 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: as above.
     let tid = unsafe { direct::<u32>(next, offset!(task_pid)) };
     with_thread(tid, |t, at| {
-        let seed = if t.sched == Sched::Unseen as u8 { seed_of(ctx.arg(2)) } else { Seed::NONE };
+        let seed =
+            if t.sched == Sched::Unseen as u8 { seed_of(ctx.arg(2), scalar(&ctx, 2)) } else { Seed::NONE };
         let queued_at = Stamps::in_our_clock(stamps(next).last_queued, t, at.control.rq_offset);
         ledger::switch_in(t, at.start, at.now, seed, queued_at, &mut PerCpu);
     });
@@ -199,36 +200,64 @@ fn stamps(task: *const u8) -> Stamps {
     }
 }
 
-/// An event of the current thread's own, in system call `call`: it must be on a CPU, so if it was not seen to get there,
-/// that was not traced.
+/// Where the current thread was before an event of its own, should that be the first one seen of it.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+enum Before {
+    /// Not known: it begins a call, or ends.
+    Unknown = 0,
+    /// In the system call that its registers show.
+    InCall = 1,
+    /// In the system call that its registers show, if they show one.
+    Saved = 2,
+}
+
+/// An event of the current thread's own: it must be on a CPU, so if it was not seen to get there, that was not traced.
 #[inline(always)]
-fn arrived(t: &mut Thread, at: Moment, call: Registers) {
+fn arrived(t: &mut Thread, at: Moment, before: Before) {
     if t.sched != Sched::Running as u8 {
-        // SAFETY: the helper returns a `task_struct` that the verifier knows.
-        let task: *const u8 = unsafe { bpf_get_current_task_btf() }.cast();
-        recover(t, at, stamps(task), call);
+        // SAFETY: the record of the current thread.
+        unsafe { thread_recover(t, at.now, before as u32) };
     }
 }
 
-#[inline(always)]
-fn recover(t: &mut Thread, at: Moment, stamps: Stamps, call: Registers) {
-    let seed = if t.sched == Sched::Unseen as u8 {
-        // SAFETY: the helper has no preconditions.
-        seed_in(unsafe { bpf_get_current_task() }, call)
-    } else {
-        Seed::NONE
+/// See [`ledger::arrive_unseen`].
+///
+/// # Safety
+/// `t` is null or the record of the current thread.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn thread_recover(t: *mut Thread, now: u64, before: u32) -> u32 {
+    // SAFETY: see above.
+    let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
+    let Some(control) = slots::control() else { return 0 };
+    // SAFETY: the helper returns a `task_struct` that the verifier knows.
+    let task: *const u8 = unsafe { bpf_get_current_task_btf() }.cast();
+    let call = match before {
+        1 => current_registers(),
+        2 => saved_call(task),
+        _ => Registers::NONE,
     };
-    ledger::arrive_unseen(t, at.start, at.now, stamps, at.control.rq_offset, seed, &mut PerCpu);
+    let seed = if t.sched == Sched::Unseen as u8 { seed_in(calls::current(), call) } else { Seed::NONE };
+    ledger::arrive_unseen(t, control.start, now, stamps(task), control.rq_offset, seed, &mut PerCpu);
+    0
 }
 
 /// Where a thread has been of which nothing was seen before it got onto a CPU.
 #[inline(always)]
-fn seed_of(task: *const u8) -> Seed {
-    seed_in(task as u64, saved_call(task))
+fn seed_of(task: *const u8, address: Kernel) -> Seed {
+    seed_in(address, saved_call(task))
+}
+
+/// Argument `n` of a hook as a plain number: the verifier knows the argument itself to be a pointer, and a function that
+/// it verifies by itself takes numbers only.
+#[inline(always)]
+fn scalar(ctx: &BtfTracePointContext, n: u32) -> Kernel {
+    field(ctx.as_ptr() as u64, n * 8)
 }
 
 #[inline(always)]
-fn seed_in(task: u64, call: Registers) -> Seed {
+fn seed_in(task: Kernel, call: Registers) -> Seed {
     if !call.is_call() {
         return Seed::NONE;
     }
@@ -244,9 +273,9 @@ fn seed_in(task: u64, call: Registers) -> Seed {
 }
 
 #[inline(always)]
-fn kind_of(task: u64, class: CallClass, fd: u64) -> FileKind {
+fn kind_of(task: Kernel, class: CallClass, fd: u64) -> FileKind {
     if matches!(class, CallClass::Read | CallClass::Write | CallClass::Splice) {
-        file::kind(file::of_fd(task, fd))
+        file::kind(file::file_of_fd(task, fd))
     } else {
         FileKind::Unknown
     }
@@ -266,7 +295,7 @@ fn left(t: &mut Thread, prev: *const u8, prev_state: u32, seed: Registers) -> Of
     let iowait: u8 = field(prev as u64, offset!(task_iowait));
     Off::Asleep(sleep_account(SleepFacts {
         class,
-        kind: kind_of(prev as u64, class, fd),
+        kind: kind_of(calls::current(), class, fd),
         state: prev_state,
         iowait: iowait >> (offset!(iowait_bit) & 7) & 1 != 0,
         no_descriptors,
@@ -373,7 +402,7 @@ pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 pub fn sched_process_exit(_ctx: BtfTracePointContext) -> i32 {
     let tid = current_tid();
     with_thread(tid, |t, at| {
-        arrived(t, at, Registers::NONE);
+        arrived(t, at, Before::Unknown);
         ledger::die(t, at.start, at.now, &mut PerCpu);
     });
     if slots::is_target(tid) && TID_SLOT.set(tid, 0, 0).is_err() {

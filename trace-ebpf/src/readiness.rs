@@ -75,7 +75,7 @@ impl Scan {
 /// `struct eventpoll *` of the readiness call in flight; 0 if it is none.
 #[inline(always)]
 fn epoll_of(task: Kernel, fd: u64) -> Kernel {
-    field(file::of_fd(task, fd), offset!(file_private))
+    field(file::file_of_fd(task, fd), offset!(file_private))
 }
 
 /// Whether a readiness call with these arguments has no descriptors: it is a timer then.
@@ -93,8 +93,22 @@ pub fn has_no_descriptors(task: Kernel, class: CallClass, args: &[u64; 4]) -> bo
 }
 
 /// A readiness call is entered: measures its width when that is due.
+///
+/// # Safety
+/// `t` is null or the record of the current thread.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn entered(t: &mut Thread, class: CallClass) {
+pub unsafe extern "C" fn wait_entered(t: *mut Thread) -> u32 {
+    // SAFETY: see above.
+    if let Some(t) = unsafe { t.as_mut() } {
+        entered(t);
+    }
+    0
+}
+
+#[inline(always)]
+fn entered(t: &mut Thread) {
+    let class = t.call.active_class();
     // SAFETY: the helper has no preconditions.
     let task = unsafe { bpf_get_current_task() };
     let args = t.call.args;
@@ -156,7 +170,7 @@ unsafe extern "C" fn count_polled(index: u64, context: *mut c_void) -> i64 {
     // SAFETY: `Scan::run` passes a `Scan`.
     let scan = unsafe { &mut *context.cast::<Scan>() };
     let Some(fd) = polled(scan, index, false) else { return 0 };
-    i64::from(scan.census.add(file::member(file::of_fd(scan.task, fd))))
+    i64::from(scan.census.add(file::member(file::file_of_fd(scan.task, fd))))
 }
 
 unsafe extern "C" fn count_selected(index: u64, context: *mut c_void) -> i64 {
@@ -165,7 +179,7 @@ unsafe extern "C" fn count_selected(index: u64, context: *mut c_void) -> i64 {
     if !selected(scan, index) {
         return 0;
     }
-    i64::from(scan.census.add(file::member(file::of_fd(scan.task, index))))
+    i64::from(scan.census.add(file::member(file::file_of_fd(scan.task, index))))
 }
 
 /// One step of a walk through the red-black tree of an epoll set: down to the left, down to the right, or up.
@@ -269,7 +283,7 @@ unsafe extern "C" fn mark_selected(index: u64, context: *mut c_void) -> i64 {
 /// Marks one returned descriptor; returns non-zero once all of them are marked.
 #[inline(always)]
 fn mark_fd(scan: &mut Scan, fd: u64) -> i64 {
-    let open = file::of_fd(scan.task, fd);
+    let open = file::file_of_fd(scan.task, fd);
     if matches!(file::kind(open), trace_common::syscall::FileKind::Socket) {
         let sk = file::sock(open);
         if let Some(conn) = conns::of_sock(sk, scan.cover.at - 1) {
