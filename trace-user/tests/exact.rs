@@ -395,7 +395,7 @@ fn copying_takes_the_longer_the_more_there_is_to_copy() {
     let cpu = last_cpu();
     let sizes = (WARM_UP.trailing_zeros()..=20).map(|bits| (1_u64 << bits).to_string());
     let sizes = sizes.collect::<Vec<_>>().join(",");
-    let server = format!("--connections 1 --repeat 60 --sizes {sizes} --cpu {cpu}");
+    let server = format!("--connections 1 --repeat 100 --sizes {sizes} --cpu {cpu}");
     let copies = Workload {
         mode: Mode::Copy,
         server: &server,

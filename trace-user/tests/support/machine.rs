@@ -57,11 +57,6 @@ pub fn by_machine<T>(host: T, guest: T) -> T {
     if is_guest() { guest } else { host }
 }
 
-/// How much longer an unoptimised build may take.
-pub fn by_build(release: Duration) -> Duration {
-    if cfg!(debug_assertions) { release * 3 } else { release }
-}
-
 /// The highest-numbered CPU, on which less happens than on the first.
 pub fn last_cpu() -> usize {
     std::thread::available_parallelism().unwrap().get() - 1
