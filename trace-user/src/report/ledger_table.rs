@@ -8,7 +8,7 @@ use tabled::settings::{Alignment, Modify, Padding, Style};
 use trace_common::account::Account;
 use trace_common::receive::Receives;
 
-use super::build::{add_receives, add_sides};
+use super::build::add_sides;
 use super::ledger::Ledger;
 use super::phases::is_bounded;
 use super::schema::{BySide, Process, Report, Thread};
@@ -137,7 +137,7 @@ impl Cohort {
         self.lived_ns += lived_ns;
         self.ledger.add(&ledger.0);
         add_sides(&mut self.by_side, by_side);
-        add_receives(&mut self.receives, receives);
+        self.receives.add(receives);
     }
 
     fn row(&self, floor: Option<u64>) -> [String; 6] {

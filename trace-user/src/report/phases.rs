@@ -4,7 +4,6 @@ use tabled::builder::Builder;
 use trace_common::account::Account;
 use trace_common::receive::{Accepts, Receives};
 
-use super::build::{add_accepts, add_receives};
 use super::ledger_table::lay_out;
 use super::schema::{Peer, Report};
 use super::text::{Page, cut};
@@ -103,11 +102,11 @@ pub fn peers(page: &mut Page, peers: &[Peer]) {
 pub fn totals(report: &Report) -> (Receives, Accepts) {
     let (mut receives, mut accepts) = (Receives::ZERO, Accepts::ZERO);
     for process in &report.processes {
-        add_receives(&mut receives, &process.exited.receives);
-        add_accepts(&mut accepts, &process.exited.accepts);
+        receives.add(&process.exited.receives);
+        accepts.add(&process.exited.accepts);
         for thread in &process.threads {
-            add_receives(&mut receives, &thread.receives);
-            add_accepts(&mut accepts, &thread.accepts);
+            receives.add(&thread.receives);
+            accepts.add(&thread.accepts);
         }
     }
     (receives, accepts)
