@@ -299,15 +299,20 @@ impl Snapshot {
     /// The value below which `share` of the durations in `account` lie, ns (the upper edge of its bucket); `None` if there
     /// are none.
     pub fn quantile(&self, account: Account, share: f64) -> Option<u64> {
-        let buckets = self.distributions.get(&account)?;
-        let total: u64 = buckets.iter().map(|(_, n)| n).sum();
-        let rank = (total as f64 * share).ceil() as u64;
-        let mut seen = 0;
-        buckets.iter().find_map(|(upper, n)| {
-            seen += n;
-            (seen >= rank.max(1)).then_some(*upper)
-        })
+        quantile(self.distributions.get(&account)?, share)
     }
+}
+
+/// The largest value of the bucket that the `share`-quantile lies in; `None` if the buckets, each with its largest value
+/// and its count, hold nothing.
+pub fn quantile(buckets: &[(u64, u64)], share: f64) -> Option<u64> {
+    let total: u64 = buckets.iter().map(|(_, n)| n).sum();
+    let rank = ((total as f64 * share).ceil() as u64).max(1);
+    let mut seen = 0;
+    buckets.iter().find_map(|(upper, n)| {
+        seen += n;
+        (seen >= rank).then_some(*upper)
+    })
 }
 
 impl Readiness {
@@ -401,5 +406,20 @@ impl Thread {
     /// Time on a CPU, ns.
     pub fn on_cpu_ns(&self) -> u64 {
         Account::ALL.into_iter().filter(|a| a.is_on_cpu()).map(|a| self.ns(a)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_the_upper_edge_of_its_bucket() {
+        let buckets = [(10, 50), (20, 49), (30, 1)];
+        assert_eq!(quantile(&buckets, 0.5), Some(10));
+        assert_eq!(quantile(&buckets, 0.51), Some(20));
+        assert_eq!(quantile(&buckets, 0.99), Some(20));
+        assert_eq!(quantile(&buckets, 1.0), Some(30));
+        assert_eq!(quantile(&[], 0.5), None);
     }
 }

@@ -8,6 +8,7 @@ use super::ledger_table::lay_out;
 use super::schema::{Peer, Report};
 use super::text::{Page, cut};
 use super::unit;
+use crate::snapshot::quantile;
 
 /// Waits of phase 1, each with the words for it.
 const PHASE_1: [(Account, &str); 4] = [
@@ -142,20 +143,6 @@ fn row(
     table.push_record([format!("  {name} ({})", account.name()), unit::count(total), at(0.5), at(0.99)]);
 }
 
-/// The upper edge of the bucket that the `share`-quantile lies in.
-fn quantile(buckets: &[(u64, u64)], share: f64) -> Option<u64> {
-    let total: u64 = buckets.iter().map(|b| b.1).sum();
-    let rank = ((total as f64 * share).ceil() as u64).max(1);
-    let mut seen = 0;
-    buckets
-        .iter()
-        .find(|b| {
-            seen += b.1;
-            seen >= rank
-        })
-        .map(|b| b.0)
-}
-
 fn ends(r: &Receives) -> [(u64, &'static str); 5] {
     [
         (r.with_data, "with data"),
@@ -182,19 +169,4 @@ fn sum(parts: &[(u64, &str)]) -> String {
     let parts: Vec<String> =
         parts.iter().filter(|p| p.0 > 0).map(|(n, name)| format!("{} {name}", unit::count(*n))).collect();
     if parts.is_empty() { "0".into() } else { parts.join(" + ") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quantile_is_the_upper_edge_of_its_bucket() {
-        let buckets = [(10, 50), (20, 49), (30, 1)];
-        assert_eq!(quantile(&buckets, 0.5), Some(10));
-        assert_eq!(quantile(&buckets, 0.51), Some(20));
-        assert_eq!(quantile(&buckets, 0.99), Some(20));
-        assert_eq!(quantile(&buckets, 1.0), Some(30));
-        assert_eq!(quantile(&[], 0.5), None);
-    }
 }
