@@ -191,7 +191,7 @@ impl<'a> Session<'a> {
     fn listeners(&mut self) -> anyhow::Result<()> {
         let pids: Vec<u32> = self.processes.keys().copied().collect();
         for pid in pids {
-            let inodes = self.proc.socket_inodes(pid);
+            let inodes = self.proc.sockets(pid).unwrap_or_default();
             for port in self.proc.listen_ports(pid, &inodes) {
                 self.maps.listen_on(port)?;
             }

@@ -2,13 +2,12 @@
 
 mod pid;
 mod port;
-mod proc;
 mod tree;
 
 use std::path::Path;
 
 use crate::failure::{Code, Failure};
-use proc::Proc;
+use crate::kernel::proc::Proc;
 
 /// What the user named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +39,8 @@ pub fn resolve(root: &Path, spec: &Spec, own: u32) -> Result<Vec<u32>, Failure> 
 
 fn by_name(proc: &Proc, name: &str, own: u32) -> Result<Vec<u32>, Failure> {
     let candidates: Vec<u32> = proc.pids().into_iter().filter(|&pid| pid != own).collect();
-    let living = |pid: &u32| proc.stat(*pid).is_some_and(|stat| !stat.is_kernel() && !stat.is_zombie());
+    let living =
+        |pid: &u32| proc.process_stat(*pid).is_some_and(|stat| !stat.is_kernel() && !stat.is_zombie());
     let matches = candidates.iter().copied().filter(|&pid| proc.names(pid).iter().any(|n| n == name));
     let matches: Vec<u32> = matches.filter(living).collect();
     if matches.is_empty() {

@@ -1,18 +1,10 @@
 //! Who listens on a port.
-//!
-//! `/proc/net` shows one network namespace; a container's listeners are seen through `/proc/PID/net` of a
-//! process in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::proc::Proc;
 use super::{ambiguous, tree};
 use crate::failure::{Code, Failure};
-
-/// Tables of `/proc/net`, each with the state that a socket without a peer has there
-/// (`include/net/tcp_states.h`: 10 is `TCP_LISTEN`, 7 is `TCP_CLOSE`, which unconnected datagram sockets are
-/// in).
-const TABLES: [(&str, &str); 4] = [("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")];
+use crate::kernel::proc::Proc;
 
 /// The processes that hold the listeners of `port`: the topmost of one tree, or all that share one listener.
 ///
@@ -55,34 +47,16 @@ fn nobody(port: u16, unseen: usize) -> Failure {
 
 /// Inodes of the listeners in all network namespaces that processes are in.
 fn listeners(proc: &Proc, pids: &BTreeSet<u32>, port: u16) -> BTreeSet<u64> {
-    let own = proc.link("self/ns/net");
+    let own = proc.network_namespace(None);
     let mut by_namespace: BTreeMap<String, u32> = BTreeMap::new();
     for &pid in pids {
-        if let Some(namespace) = proc.link(&format!("{pid}/ns/net")).filter(|n| Some(n) != own.as_ref()) {
+        if let Some(namespace) = proc.network_namespace(Some(pid)).filter(|n| Some(n) != own.as_ref()) {
             by_namespace.entry(namespace).or_insert(pid);
         }
     }
-    let others = by_namespace.values().map(|pid| format!("{pid}/net"));
-    let roots = std::iter::once("net".to_owned()).chain(others);
-    roots.flat_map(|root| listeners_in(proc, &root, port)).collect()
-}
-
-fn listeners_in(proc: &Proc, root: &str, port: u16) -> BTreeSet<u64> {
-    let mut inodes = BTreeSet::new();
-    for (table, state) in TABLES {
-        let text = proc.read(&format!("{root}/{table}")).unwrap_or_default();
-        inodes.extend(text.lines().skip(1).filter_map(|line| listener(line, state, port)));
-    }
-    inodes
-}
-
-/// The inode in a line of a table, if it is a socket without a peer on `port`.
-fn listener(line: &str, wanted_state: &str, port: u16) -> Option<u64> {
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let (local, remote, state) = (fields.get(1)?, fields.get(2)?, fields.get(3)?);
-    let port_of = |address: &str| u16::from_str_radix(address.rsplit_once(':')?.1, 16).ok();
-    let matches = *state == wanted_state && port_of(local)? == port && port_of(remote)? == 0;
-    matches.then(|| fields.get(9)?.parse().ok()).flatten().filter(|&inode| inode != 0)
+    let namespaces = std::iter::once(None).chain(by_namespace.into_values().map(Some));
+    let listeners = namespaces.flat_map(|pid| proc.listeners(pid));
+    listeners.filter(|listener| listener.port == port).map(|listener| listener.inode).collect()
 }
 
 /// Who holds which of `inodes`, and of how many processes that may not be seen.
@@ -100,7 +74,7 @@ fn holders(
                     holders.insert(pid, held);
                 }
             }
-            None => unseen += usize::from(proc.stat(pid).is_some()),
+            None => unseen += usize::from(proc.process_stat(pid).is_some()),
         }
     }
     (holders, unseen)
@@ -110,7 +84,7 @@ fn holders(
 fn are_one_server(proc: &Proc, top: &[u32], holders: &BTreeMap<u32, BTreeSet<u64>>) -> bool {
     let Some((first, rest)) = top.split_first() else { return false };
     let shares = |pid: &u32| !holders[first].is_disjoint(&holders[pid]);
-    let family = |pid: u32| (proc.stat(pid).map(|stat| stat.ppid), proc.exe(pid));
+    let family = |pid: u32| (proc.process_stat(pid).map(|stat| stat.ppid), proc.exe_path(pid));
     let siblings = |pid: &u32| family(*pid) == family(*first);
     let (parent, exe) = family(*first);
     let have_parent = parent.is_some_and(|ppid| ppid > 1) && exe.is_some();
