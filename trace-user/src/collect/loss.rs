@@ -26,8 +26,7 @@ pub fn report(kernel: &Losses, noticed: Noticed, recursion: u64) -> BTreeMap<Str
     for name in ALWAYS_THERE {
         loss.insert(name.to_owned(), 0);
     }
-    let nested = kernel.counts[Loss::Nested as usize];
-    loss.insert("recursion_missed".to_owned(), recursion + nested);
+    loss.insert("recursion_missed".to_owned(), recursion);
     loss.insert("torn_reads".to_owned(), noticed.torn_reads);
     loss.insert("threads_missed".to_owned(), noticed.threads_missed);
     loss
@@ -63,4 +62,19 @@ pub fn recursion_misses(ebpf: &Ebpf) -> u64 {
             text.lines().find_map(|l| l.strip_prefix("recursion_misses:")?.trim().parse::<u64>().ok())
         })
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_missing_once_is_counted_once() {
+        let mut kernel = Losses::ZERO;
+        kernel.counts[Loss::Nested as usize] = 2;
+        let noticed = Noticed { torn_reads: 4, threads_missed: 8 };
+        let loss = report(&kernel, noticed, 1);
+        assert_eq!((loss["recursion_missed"], loss["nested"]), (1, 2));
+        assert_eq!(loss.values().sum::<u64>(), 1 + 2 + 4 + 8);
+    }
 }

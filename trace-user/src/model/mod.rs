@@ -23,13 +23,14 @@ const SERVER_SIDES: [Side; 2] = [Side::Server, Side::Datagram];
 const OTHER_SIDES: [Side; 3] = [Side::Client, Side::Local, Side::Other];
 
 /// Loss counters that can touch a verdict; the others are information.
-pub const LOSSES: [&str; 13] = [
+pub const LOSSES: [&str; 14] = [
     "exit_without_enter",
     "enter_without_exit",
     "clock_backwards",
     "slots_exhausted",
     "map_full",
     "recursion_missed",
+    "nested",
     "compat_calls",
     "torn_reads",
     "user_faults",
