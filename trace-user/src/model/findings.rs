@@ -1,5 +1,6 @@
 //! What is worth a second look, and what cannot be seen.
 
+use super::counted;
 use super::tally::share;
 use super::thresholds::{BURNING_ASKS_PER_SECOND, SPIN_FINDING};
 use super::verdict::{Finding, IoModel, IoVerdict};
@@ -82,8 +83,9 @@ pub fn blind_spots(snapshot: &Snapshot) -> Vec<String> {
         ["recovered_switches", "recovered_wakeups"].map(|n| snapshot.loss.get(n).copied().unwrap_or(0));
     if recovered.iter().sum::<u64>() > 0 {
         spots.push(format!(
-            "{} switches and {} wake-ups were hidden from tracing and taken from the scheduler's own stamps.",
-            recovered[0], recovered[1]
+            "Hidden from tracing, and taken from the scheduler's own stamps: {} and {}.",
+            counted(recovered[0], "switch", "switches"),
+            counted(recovered[1], "wake-up", "wake-ups")
         ));
     }
     spots

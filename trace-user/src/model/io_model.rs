@@ -8,7 +8,7 @@ use super::thresholds::{
     UNDECIDED_SHARE, WIDTH_CONNECTIONS, WINNER_SHARE,
 };
 use super::verdict::{Alternative, Confidence, Evidence, IoModel, IoVerdict, Kind};
-use super::wilson;
+use super::{counted, wilson};
 
 /// The models that episodes can name.
 const MODELS: [IoModel; 5] = [
@@ -189,11 +189,11 @@ fn one_or_many(tally: &Tally) -> IoVerdict {
     verdict.evidence.push(evidence(
         "one-peer-few-connections",
         format!(
-            "{} of {} waits were over exactly one peer, but only {} connections were seen: a loop with a single client \
-             and a thread that waits on its only connection look alike.",
+            "{} of {} waits were over exactly one peer, but only {} seen: a loop with a single client and a thread that \
+             waits on its only connection look alike.",
             tally.waits_one,
             tally.waits_one + tally.waits_many,
-            tally.narrow_connections
+            were(tally.narrow_connections)
         ),
         tally.narrow_connections as f64,
         Some(WIDTH_CONNECTIONS as f64),
@@ -306,14 +306,15 @@ fn wide(tally: &Tally) -> Evidence {
 }
 
 fn connections(seen: u64) -> Evidence {
-    evidence(
-        "connections",
-        format!("{seen} connections were waited for, so the width of a wait tells."),
-        seen as f64,
-        Some(WIDTH_CONNECTIONS as f64),
-        Kind::Structure,
-        seen >= WIDTH_CONNECTIONS,
-    )
+    let enough = seen >= WIDTH_CONNECTIONS;
+    let so = if enough { "so the width of a wait tells" } else { "too few for the width of a wait to tell" };
+    let text = format!("{} waited for, {so}.", were(seen));
+    evidence("connections", text, seen as f64, Some(WIDTH_CONNECTIONS as f64), Kind::Structure, enough)
+}
+
+/// `1 connection was`, `2 connections were`.
+fn were(connections: u64) -> String {
+    counted(connections, "connection was", "connections were")
 }
 
 fn asked(tally: &Tally, how: &str, hits: u64) -> Evidence {

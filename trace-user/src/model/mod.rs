@@ -115,7 +115,8 @@ fn server_model(snapshot: &Snapshot) -> ServerVerdict {
         evidence: vec![Evidence {
             code: "not-classified".to_owned(),
             text: format!(
-                "This version does not classify server models; {accepted} connections were accepted."
+                "This version does not classify server models; {}.",
+                connections_seen(snapshot, accepted)
             ),
             measured: accepted as f64,
             threshold: None,
@@ -123,4 +124,21 @@ fn server_model(snapshot: &Snapshot) -> ServerVerdict {
             supports: false,
         }],
     }
+}
+
+/// Connections of the window in words: most of a server's are often older than it.
+fn connections_seen(snapshot: &Snapshot, accepted: u64) -> String {
+    let older = |c: &&Connection| matches!(c.side, Side::Server) && !c.accepted;
+    let others = snapshot.connections.iter().filter(older).count() as u64;
+    let accepts = counted(accepted, "connection was accepted", "connections were accepted");
+    match (accepted, others) {
+        (_, 0) => accepts,
+        (0, n) => format!("no accept was seen, and data came on {}", counted(n, "connection", "connections")),
+        (_, n) => format!("{accepts}, and data came on {}", counted(n, "other", "others")),
+    }
+}
+
+/// `1 switch`, `2 switches`.
+fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }

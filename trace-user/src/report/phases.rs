@@ -4,7 +4,7 @@ use tabled::builder::Builder;
 use trace_common::account::Account;
 use trace_common::receive::{Accepts, Receives};
 
-use super::ledger_table::lay_out;
+use super::ledger_table::{AT_MOST, lay_out};
 use super::schema::{Peer, Report};
 use super::text::{Page, cut};
 use super::unit;
@@ -31,13 +31,18 @@ pub fn phases(page: &mut Page, report: &Report) {
         row(&mut table, report, account, name.to_owned(), "", floor);
     }
     let (receives, _) = totals(report);
-    let bound = if is_bounded(&receives) { "≤" } else { "" };
+    let bound = if is_bounded(&receives) { AT_MOST } else { "" };
     row(&mut table, report, Account::Copy, "copying".into(), bound, floor);
     if table.count_records() == 1 {
         return;
     }
+    let text = lay_out(table, 1);
     page.table("\n");
-    page.table(&lay_out(table, 1));
+    page.table(&text);
+    if text.contains(AT_MOST) {
+        let share = unit::percent(receives.copy_bounded, receives.with_data);
+        page.paragraph(2, &format!("{AT_MOST}: {share} of the receives showed no first byte of the copy"));
+    }
 }
 
 /// What was called how often, and how it ended.
@@ -50,13 +55,6 @@ pub fn calls(page: &mut Page, report: &Report) {
         if r.with_data > 0 {
             let text = format!("  with data = {}; {} in all", sum(&episodes(&r)), unit::bytes(r.bytes));
             page.paragraph(4, &text);
-        }
-        if is_bounded(&r) {
-            let share = unit::percent(r.copy_bounded, r.with_data);
-            page.paragraph(
-                4,
-                &format!("  ≤: {share} of them show no first byte, so `copy` is an upper bound"),
-            );
         }
         if r.zero_copy > 0 {
             page.paragraph(
