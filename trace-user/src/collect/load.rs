@@ -5,25 +5,59 @@ use std::path::Path;
 use crate::kernel::btf::Facts;
 use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
 
+/// One program, and where it is attached.
+#[derive(Clone, Copy, Debug)]
+pub struct Hook {
+    /// Name of the program in the object.
+    pub program: &'static str,
+    /// Tracepoint, by the names that kernels have for it, the newest first.
+    pub tracepoints: &'static [&'static str],
+    /// What is lost without it; `None` if nothing can be measured then.
+    pub lost: Option<&'static str>,
+}
+
+const fn required(name: &'static [&'static str]) -> Hook {
+    Hook { program: name[0], tracepoints: name, lost: None }
+}
+
+const fn optional(name: &'static [&'static str], lost: &'static str) -> Hook {
+    Hook { program: name[0], tracepoints: name, lost: Some(lost) }
+}
+
+/// What is lost without any of the hooks on rings.
+const NO_RINGS: &str = "io_uring is not seen";
+
 /// The hooks, in the order in which they are attached: the scheduler first, then exits, then entries, so that nothing
 /// that begins under trace ends unseen; one gate opens last.
-pub const HOOKS: [&str; 9] = [
-    "sched_process_exit",
-    "sched_process_exec",
-    "task_newtask",
-    "sched_waking",
-    "sched_switch",
-    "sys_exit",
-    "sock_recv_length",
-    "skb_copy_datagram_iovec",
-    "sys_enter",
+pub const HOOKS: [Hook; 18] = [
+    required(&["sched_process_exit"]),
+    required(&["sched_process_exec"]),
+    required(&["task_newtask"]),
+    required(&["sched_waking"]),
+    required(&["sched_switch"]),
+    required(&["sys_exit"]),
+    optional(&["io_uring_complete"], NO_RINGS),
+    optional(&["io_uring_task_work_run"], "task work counts as user time after a copy"),
+    optional(&["io_uring_queue_async_work"], "io-wq's share is not known"),
+    optional(&["io_uring_poll_arm"], "receives by multishot requests may not be recognised"),
+    optional(&["io_uring_task_add"], "multishot requests older than the trace are not known"),
+    Hook {
+        program: "io_uring_submit",
+        tracepoints: &["io_uring_submit_req", "io_uring_submit_sqe"],
+        lost: Some("io_uring's multishot and readiness requests are not known"),
+    },
+    optional(&["io_uring_create"], "rings are known from their first request on only"),
+    optional(&["signal_generate"], "signals dequeued without siginfo are not recognised"),
+    optional(&["signal_deliver"], "signal-driven I/O is not seen"),
+    optional(&["sock_recv_length"], "receives are resolved by descriptor (kernel before 6.3)"),
+    optional(&["skb_copy_datagram_iovec"], "no first-byte event: every copy is an upper bound"),
+    required(&["sys_enter"]),
 ];
 
-/// Hooks whose absence costs figures but not the run, with what is lost.
-const OPTIONAL: [(&str, &str); 2] = [
-    ("sock_recv_length", "receives are resolved by descriptor (kernel before 6.3)"),
-    ("skb_copy_datagram_iovec", "no first-byte event: every copy is an upper bound"),
-];
+/// All tracepoints that a hook may be attached to.
+pub fn tracepoints() -> impl Iterator<Item = &'static str> {
+    HOOKS.iter().flat_map(|hook| hook.tracepoints.iter().copied())
+}
 
 /// How large the maps are made.
 #[derive(Clone, Copy, Debug)]
@@ -80,18 +114,26 @@ pub fn load(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Resu
         .load(object)?;
     let mut degraded = Vec::new();
     for hook in HOOKS {
-        let optional = OPTIONAL.iter().find(|(name, _)| *name == hook);
-        if let (Some(lost), false) = (optional, facts.tracepoints.contains(hook)) {
-            degraded.push(*lost);
-            continue;
-        }
-        let program = ebpf.program_mut(hook).ok_or(LoadError::NoProgram(hook))?;
-        let program: &mut BtfTracePoint =
-            program.try_into().map_err(|source| LoadError::Refused { hook, source })?;
-        program
-            .load(hook, &btf)
-            .and_then(|()| program.attach().map(|_| ()))
-            .map_err(|source| LoadError::Refused { hook, source })?;
+        let present = hook.tracepoints.iter().find(|name| facts.tracepoints.contains(*name));
+        let tracepoint = match (present, hook.lost) {
+            (Some(name), _) => name,
+            (None, Some(lost)) => {
+                degraded.push((hook.program, lost));
+                continue;
+            }
+            (None, None) => hook.program,
+        };
+        attach(&mut ebpf, hook.program, tracepoint, &btf)?;
     }
     Ok(Probes { ebpf, degraded })
+}
+
+fn attach(ebpf: &mut Ebpf, hook: &'static str, tracepoint: &str, btf: &Btf) -> Result<(), LoadError> {
+    let program = ebpf.program_mut(hook).ok_or(LoadError::NoProgram(hook))?;
+    let program: &mut BtfTracePoint =
+        program.try_into().map_err(|source| LoadError::Refused { hook, source })?;
+    program
+        .load(tracepoint, btf)
+        .and_then(|()| program.attach().map(|_| ()))
+        .map_err(|source| LoadError::Refused { hook, source })
 }

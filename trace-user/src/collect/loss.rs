@@ -6,10 +6,6 @@ use std::os::fd::{AsFd, AsRawFd};
 use aya::Ebpf;
 use trace_common::loss::{Loss, Losses};
 
-/// Counters of the contract (DESIGN §7) that the probes of this tier never add to: what they count cannot happen without
-/// io_uring's completions or slot reuse.
-const ALWAYS_THERE: [&str; 2] = ["completed_unmatched", "generation_dropped"];
-
 /// What user space noticed itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Noticed {
@@ -23,9 +19,6 @@ pub struct Noticed {
 pub fn report(kernel: &Losses, noticed: Noticed, recursion: u64) -> BTreeMap<String, u64> {
     let mut loss: BTreeMap<String, u64> =
         Loss::ALL.iter().map(|l| (name(*l).to_owned(), kernel.counts[*l as usize])).collect();
-    for name in ALWAYS_THERE {
-        loss.insert(name.to_owned(), 0);
-    }
     loss.insert("recursion_missed".to_owned(), recursion);
     loss.insert("torn_reads".to_owned(), noticed.torn_reads);
     loss.insert("threads_missed".to_owned(), noticed.threads_missed);
@@ -50,6 +43,8 @@ const fn name(loss: Loss) -> &'static str {
         Loss::EarlyWakeups => "early_wakeups",
         Loss::ConnectionsSeen => "connections_seen",
         Loss::WideScansCut => "wide_scans_cut",
+        Loss::CompletedUnmatched => "completed_unmatched",
+        Loss::GenerationDropped => "generation_dropped",
     }
 }
 

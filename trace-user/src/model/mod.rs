@@ -3,6 +3,7 @@
 pub mod findings;
 pub mod io_model;
 pub mod roles;
+pub mod storage;
 pub mod tally;
 pub mod thresholds;
 pub mod verdict;
@@ -45,6 +46,7 @@ pub fn classify(snapshot: &Snapshot) -> Verdicts {
     let limits = limits(snapshot);
     let mut io_model = judge(snapshot, &|_| true, &|_| true, limits);
     io_model.upstream = upstream(snapshot, &io_model, limits);
+    io_model.storage = storage::decide(snapshot.threads.iter(), limits).map(Box::new);
     let processes = snapshot
         .processes
         .iter()
@@ -72,6 +74,7 @@ fn limits(snapshot: &Snapshot) -> Limits {
         losses: LOSSES.iter().filter_map(|name| snapshot.loss.get(*name)).sum(),
         threads_missed: snapshot.loss.get("threads_missed").copied().unwrap_or(0),
         canary: (calibration.measured > 0).then(|| calibration.is_exact()),
+        signals_seen: !snapshot.degraded.iter().any(|lost| lost.starts_with("signal_deliver:")),
         server_side: true,
     }
 }
@@ -89,7 +92,16 @@ fn judge(
     if server.decided() + server.undecided > 0 {
         return io_model::decide(&server, limits);
     }
-    io_model::decide(&tally(&OTHER_SIDES), Limits { server_side: false, ..limits })
+    let others = tally(&OTHER_SIDES);
+    let members = || snapshot.threads.iter().filter(|t| member(t));
+    if limits.canary.is_some()
+        && others.decided() + others.undecided == 0
+        && storage::alone(members())
+        && let Some(verdict) = storage::decide(members(), limits)
+    {
+        return IoVerdict { qualifier: Some(storage::QUALIFIER.to_owned()), ..verdict };
+    }
+    io_model::decide(&others, Limits { server_side: false, ..limits })
 }
 
 /// How the target waits for those whom it asks itself.

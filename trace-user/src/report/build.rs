@@ -136,6 +136,8 @@ fn thread(thread: &snapshot::Thread, verdicts: &Verdicts) -> Thread {
         receive_syscall: thread.receive_syscall.clone(),
         readiness: thread.readiness,
         episodes: thread.episodes.clone(),
+        announced: thread.announced,
+        storage: thread.storage,
         sends: thread.sends,
         sent_bytes: thread.sent_bytes,
         sleeps: thread.sleeps,

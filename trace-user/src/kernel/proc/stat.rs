@@ -3,6 +3,9 @@
 /// `PF_KTHREAD`, `include/linux/sched.h`.
 const PF_KTHREAD: u32 = 0x0020_0000;
 
+/// `PF_IO_WORKER | PF_USER_WORKER`.
+const PF_KERNEL_IO: u32 = 0x0010 | 0x4000;
+
 /// What the line says (proc(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
@@ -24,6 +27,11 @@ impl Stat {
     /// Whether it is a kernel thread.
     pub fn is_kernel(&self) -> bool {
         self.flags & PF_KTHREAD != 0
+    }
+
+    /// Whether it is a kernel worker of its process: io-wq, SQPOLL.
+    pub fn is_kernel_io(&self) -> bool {
+        self.flags & PF_KERNEL_IO != 0
     }
 
     /// Whether nothing of it runs any more. A process whose first thread alone ended is a `Z` with threads.
