@@ -50,6 +50,9 @@ pub static PIPES: LruHashMap<u64, Pipe> = LruHashMap::with_max_entries(1_024, 0)
 /// Rings by `struct io_ring_ctx *`.
 #[map]
 pub static RINGS: HashMap<u64, Ring> = HashMap::with_max_entries(1_024, 0);
+/// Where the record of a new ring is made; as [`NEW_CONN`].
+#[map]
+pub static NEW_RING: PerCpuArray<Ring> = PerCpuArray::with_max_entries(1, 0);
 /// Multishot requests in flight.
 #[map]
 pub static MULTISHOTS: LruHashMap<RequestKey, Multishot> = LruHashMap::with_max_entries(16_384, 0);

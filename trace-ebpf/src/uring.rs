@@ -19,7 +19,7 @@ use trace_common::{
 use crate::{
     calls, conns, file,
     file::SOCK_DGRAM,
-    maps::{MULTISHOTS, PerCpu, REQUESTS, RINGS},
+    maps::{MULTISHOTS, NEW_RING, PerCpu, REQUESTS, RINGS},
     read::{Kernel, field, offset},
     slots,
 };
@@ -32,19 +32,37 @@ pub extern "C" fn ring_made(ctx: Kernel, setup: u32) -> u32 {
     if !slots::is_target(id as u32) {
         return 0;
     }
-    let mut ring = Ring::new((id >> 32) as u32, id as u32);
-    ring.setup = setup;
-    ring.made_here = 1;
     if let Some(old) = RINGS.get_ptr_mut(ctx) {
         // SAFETY: a non-null pointer into the map.
         if unsafe { (*old).receives.calls + (*old).accepts.calls + (*old).storage } > 0 {
             PerCpu.lose(Loss::GenerationDropped);
         }
     }
-    if RINGS.insert(ctx, &ring, 0).is_err() {
+    insert(ctx, |ring| {
+        ring.tgid = (id >> 32) as u32;
+        ring.tid = id as u32;
+        ring.setup = setup;
+        ring.made_here = 1;
+    })
+}
+
+/// Makes the record of a ring; 0 if there is no room.
+#[inline(always)]
+fn insert(ctx: Kernel, describe: impl FnOnce(&mut Ring)) -> u32 {
+    let Some(ring) = NEW_RING.get_ptr_mut(0) else { return 0 };
+    // SAFETY: a non-null pointer into this CPU's copy; tracing programs run with preemption off. All zeroes is a valid
+    // record.
+    let ring = unsafe {
+        core::ptr::write_bytes(ring, 0, 1);
+        &mut *ring
+    };
+    describe(ring);
+    let made: &Ring = ring;
+    if RINGS.insert(ctx, made, 0).is_err() {
         PerCpu.lose(Loss::MapFull);
+        return 0;
     }
-    0
+    1
 }
 
 /// The record of ring `ctx`, which request `req` is one of, if it belongs to the target. A ring that is older than the
@@ -75,13 +93,11 @@ extern "C" fn ring_adopt(ctx: Kernel, req: Kernel) -> u32 {
     let Some(owner) = slots::thread(tid) else { return 0 };
     // SAFETY: a non-null pointer into the map; one byte.
     let kernel_io = unsafe { (*owner).flags } & flag::KERNEL_IO != 0;
-    // What an SQPOLL thread submits belongs to the process.
-    let ring = Ring::new(tgid, if kernel_io { tgid } else { tid });
-    if RINGS.insert(ctx, &ring, 0).is_err() {
-        PerCpu.lose(Loss::MapFull);
-        return 0;
-    }
-    1
+    insert(ctx, |ring| {
+        ring.tgid = tgid;
+        // What an SQPOLL thread submits belongs to the process.
+        ring.tid = if kernel_io { tgid } else { tid };
+    })
 }
 
 #[inline(always)]
