@@ -214,7 +214,8 @@ pub extern "C" fn request_completed(
     if let Some(at) = at {
         // SAFETY: `ring` is a record of the map.
         unsafe { account(ring, done.op as u32 | (done.way as u32) << 8, done.sk, result, at.now) };
-        if matches!(done.op, Op::Poll) {
+        // What is cancelled was not ready.
+        if matches!(done.op, Op::Poll) && result >= 0 {
             polled(ring, &done, at.now);
         }
     }

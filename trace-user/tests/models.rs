@@ -3,10 +3,12 @@
 
 mod support;
 
+use std::time::Duration;
+
 use fixtures::Mode;
-use support::built::{FIXTURES, is_surely};
-use support::machine::is_guest;
-use support::observe::both_ways;
+use support::built::{FILES, FIXTURES, is_surely};
+use support::machine::{is_guest, now_ns};
+use support::observe::{Observed, both_ways};
 use support::programs::serve;
 use support::test_alone;
 use support::tracer::Tracer;
@@ -22,8 +24,70 @@ fn every_fixture_under_load_is_recognised_with_high_confidence() {
             if fixture.mechanism.is_some() {
                 assert_eq!(verdict.mechanism.as_deref(), fixture.mechanism);
             }
+            told_as_often_as_it_says(&observed);
         }
     });
+}
+
+/// How long readers of files are watched.
+const FILES_WINDOW: Duration = Duration::from_millis(700);
+
+/// Signals and completions are as many as the fixture's own.
+fn told_as_often_as_it_says(observed: &Observed) {
+    let (own, seen) = (observed.fixture.totals, observed.main());
+    let signals = seen.announced.fd_signals + seen.announced.sigio_signals;
+    assert_eq!(signals, own.signals.by_io, "signals of I/O: {:?} {:?}", seen.announced, own.signals);
+    let completed = if seen.announced.receives.total() > 0 { own.receives.with_data } else { 0 };
+    assert_eq!(seen.receives.completed, completed, "{:?}", seen.receives);
+    assert_eq!(seen.announced.polls, own.ring.polls, "readiness requests: {:?}", own.ring);
+    assert_eq!(seen.storage.ring.total(), own.storage.completed, "{:?} {:?}", seen.storage, own.storage);
+}
+
+#[test]
+fn a_loop_that_spins_before_it_sleeps_is_said_to() {
+    test_alone!();
+    let spins = FIXTURES.iter().find(|f| f.mode == Mode::SpinEpoll).unwrap().under_load(4, "").trace;
+    let codes: Vec<&str> = spins.findings.iter().map(|f| &*f.code).collect();
+    assert!(codes.contains(&"spins-before-sleep"), "{codes:?}");
+}
+
+#[test]
+fn readers_of_files_are_recognised_by_how_they_wait_for_the_disk() {
+    test_alone!();
+    for (fixture, most) in &FILES {
+        let server = serve(fixture.mode, "--calls");
+        let early = now_ns();
+        let tracer = Tracer::attach(server.pid(), &[]);
+        let begun = now_ns();
+        std::thread::sleep(FILES_WINDOW);
+        let ended = now_ns();
+        let report = tracer.interrupt();
+        let late = now_ns();
+        let verdict = &report.verdict.io_model;
+        println!(
+            "{}: {} {:?} {:?}",
+            fixture.mode.name(),
+            verdict.name,
+            verdict.mechanism,
+            verdict.confidence
+        );
+        assert_eq!(
+            (&*verdict.name, verdict.qualifier.as_deref()),
+            (fixture.model, Some("storage")),
+            "{verdict:#?}"
+        );
+        assert_eq!(verdict.mechanism.as_deref(), fixture.mechanism);
+        assert_eq!(verdict.confidence.as_deref(), Some(*most), "{verdict:#?}");
+        if fixture.model == "blocking" {
+            continue;
+        }
+        // The window lies between these moments; what is announced within it is counted.
+        let own = server.end().unwrap().threads[0].calls.clone().unwrap().storage;
+        let reaped = |from, to| own.iter().filter(|call| (from..to).contains(&call.end_ns)).count() as u64;
+        let seen: u64 = report.threads().map(|t| t.storage.aio_completed + t.storage.aio_signals).sum();
+        let (least, most) = (reaped(begun, ended), reaped(early, late));
+        assert!((least..=most).contains(&seen), "{seen} completions, by its own count {least} to {most}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::counted;
 use super::storage;
 use super::tally::share;
-use super::thresholds::{BURNING_ASKS_PER_SECOND, SPIN_FINDING};
+use super::thresholds::{BURNING_ASKS_PER_SECOND, SPIN_ASKS, SPIN_FINDING};
 use super::verdict::{Finding, IoModel, IoVerdict};
 use crate::snapshot::Snapshot;
 
@@ -28,13 +28,18 @@ fn finding(code: &str, severity: &str, title: &str, evidence: String, advice: &s
 fn spins_before_sleep(snapshot: &Snapshot, verdict: &IoVerdict) -> Option<Finding> {
     let polled: u64 = snapshot.threads.iter().map(|t| t.receives.polled).sum();
     let with_data: u64 = snapshot.threads.iter().map(|t| t.receives.with_data).sum();
-    let spun = share(polled, with_data);
-    (verdict.name == IoModel::Multiplexing && spun >= SPIN_FINDING).then(|| {
+    let empty: u64 = snapshot.threads.iter().map(|t| t.readiness.empty).sum();
+    let slept: u64 = snapshot.threads.iter().map(|t| t.readiness.slept).sum();
+    let spins = share(polled, with_data) >= SPIN_FINDING || slept > 0 && share(empty, slept) >= SPIN_ASKS;
+    (verdict.name == IoModel::Multiplexing && spins).then(|| {
         finding(
             "spins-before-sleep",
             "info",
             "The loop asks in vain several times before it sleeps",
-            format!("{polled} of {with_data} receives with data ended while polling"),
+            format!(
+                "{empty} readiness calls found nothing and did not sleep, for {slept} that slept; {polled} of \
+                 {with_data} receives with data ended while polling"
+            ),
             "Look for a busy-poll setting; it buys latency with CPU time.",
         )
     })

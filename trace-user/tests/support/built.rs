@@ -27,7 +27,7 @@ const fn multiplexing(mode: Mode, mechanism: &'static str) -> Built {
 }
 
 /// Servers of connections and datagrams.
-pub const FIXTURES: [Built; 15] = [
+pub const FIXTURES: [Built; 20] = [
     built(Mode::Blocking, "blocking"),
     built(Mode::BlockingIterative, "blocking"),
     Built { qualifier: Some("emulated"), ..built(Mode::PollOne, "blocking") },
@@ -43,6 +43,19 @@ pub const FIXTURES: [Built; 15] = [
     by("F_SETSIG", built(Mode::SetsigWait, "signal-driven")),
     by("io_uring", built(Mode::Uring, "asynchronous")),
     by("io_uring", built(Mode::UringSqpoll, "asynchronous")),
+    by("io_uring", built(Mode::UringMultishot, "asynchronous")),
+    // Traps: what looks like another model.
+    multiplexing(Mode::UringPoll, "io_uring"),
+    multiplexing(Mode::UringFiles, "epoll"),
+    multiplexing(Mode::TtyAsync, "epoll"),
+    multiplexing(Mode::SpinEpoll, "epoll"),
+];
+
+/// Readers of files, with the greatest confidence that their verdict may have.
+pub const FILES: [(Built, &str); 3] = [
+    (by("libaio", built(Mode::Libaio, "asynchronous")), "high"),
+    (by("posix-aio", built(Mode::PosixAio, "asynchronous")), "medium"),
+    (built(Mode::PsyncFiles, "blocking"), "high"),
 ];
 
 impl Built {

@@ -46,9 +46,15 @@ pub struct Report {
     pub target: Target,
     pub verdict: Verdict,
     pub processes: Vec<Process>,
+    pub findings: Vec<Finding>,
     pub loss: BTreeMap<String, u64>,
     pub calibration: Calibration,
     pub calls: Option<Vec<Call>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Finding {
+    pub code: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -123,9 +129,43 @@ pub struct Thread {
     pub receives: Receives,
     pub accepts: Accepts,
     pub in_flight: Option<InFlight>,
+    pub announced: Announced,
+    pub storage: Storage,
     pub waited_before: bool,
     pub sleeps: u64,
     pub preemptions: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Announced {
+    pub rings: u64,
+    pub receives: Ways,
+    pub polls: u64,
+    pub fd_signals: u64,
+    pub sigio_signals: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Storage {
+    pub slept: u64,
+    pub ring: Ways,
+    pub aio_submitted: u64,
+    pub aio_completed: u64,
+    pub aio_signals: u64,
+}
+
+/// Completions by the way they took.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Ways {
+    pub inline: u64,
+    pub armed: u64,
+    pub queued: u64,
+}
+
+impl Ways {
+    pub fn total(self) -> u64 {
+        self.inline + self.armed + self.queued
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
