@@ -97,8 +97,10 @@ fn node_with_files_on_io_uring_multiplexes() {
         node
     });
     let report = server.traced_amid(|port| wrk(port, ""));
-    assert!(holds(server.pid(), RING), "this node reads files by other means");
     is(&report, "multiplexing", Some("epoll"), None);
+    let storage = report.verdict.io_model.storage.as_deref().expect("a verdict on files");
+    // This one fails, too, if another Node.js leaves files to its threads.
+    assert_eq!((storage.name.as_str(), storage.mechanism.as_deref()), ("asynchronous", Some("io_uring")));
 }
 
 /// Its ring carries epoll_ctl and nothing else.

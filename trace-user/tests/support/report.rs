@@ -88,6 +88,7 @@ pub struct IoModel {
     pub shares: BTreeMap<String, f64>,
     pub alternatives: Vec<Alternative>,
     pub evidence: Vec<Evidence>,
+    pub storage: Option<Box<IoModel>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
