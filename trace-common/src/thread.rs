@@ -126,6 +126,8 @@ pub struct Thread {
     pub aio_completed: u64,
     /// Reads and writes of files that slept for the disk.
     pub storage_slept: u64,
+    /// Number of the call of the last of those.
+    pub storage_nr: u64,
     /// `wait_data` by [`crate::conn::Side`].
     pub wait_by_side: [u64; SIDES],
     /// Episodes by side and [`crate::conn::Ending`], at most 1000 a connection.
@@ -175,6 +177,7 @@ impl Thread {
             aio_submitted: 0,
             aio_completed: 0,
             storage_slept: 0,
+            storage_nr: u64::MAX,
             wait_by_side: [0; SIDES],
             episodes: [[0; ENDINGS]; SIDES],
             connections: [0; SIDES],

@@ -73,7 +73,10 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
 /// A read or write that slept for the disk.
 #[inline(always)]
 fn note_storage(t: &mut Thread) {
-    t.storage_slept += u64::from(t.call.has(call_flag::SLEPT_DISK));
+    if t.call.has(call_flag::SLEPT_DISK) {
+        t.storage_slept += 1;
+        t.storage_nr = u64::from(t.call.nr);
+    }
 }
 
 /// A few bytes may be a wake-up; see [`file::file_was_written`].

@@ -137,6 +137,9 @@ pub struct Thread {
     /// Reads and writes of files.
     #[serde(default)]
     pub storage: Storage,
+    /// Name of the last call that slept for the disk.
+    #[serde(default)]
+    pub storage_syscall: Option<String>,
     /// Sends that moved bytes (send, sendto, sendmsg…), and those bytes.
     pub sends: u64,
     /// See `sends`.

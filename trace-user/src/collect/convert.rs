@@ -48,7 +48,9 @@ pub fn thread(record: &Record, comm: String, span: Span) -> Thread {
         ledger: Account::ALL.into_iter().map(|a| (a, record.ledger[a.index()])).collect(),
         wait_data_by_side: wait_by_side(record),
         receives: record.receives,
-        receive_syscall: u32::try_from(record.receive_nr).ok().map(names::syscall),
+        receive_syscall: (record.receives.calls > 0)
+            .then(|| u32::try_from(record.receive_nr).ok().map(names::syscall))
+            .flatten(),
         accepts: record.accepts,
         readiness: readiness(&record.ready),
         episodes: Side::ALL.into_iter().map(|s| (s, episodes(record, s))).collect(),
@@ -64,6 +66,9 @@ pub fn thread(record: &Record, comm: String, span: Span) -> Thread {
             aio_signals: record.aio_signals,
             ..Storage::default()
         },
+        storage_syscall: (record.storage_slept > 0)
+            .then(|| u32::try_from(record.storage_nr).ok().map(names::syscall))
+            .flatten(),
         sends: record.sends,
         sent_bytes: record.sent_bytes,
         sleeps: record.sleeps,

@@ -56,6 +56,8 @@ pub struct Row {
     pub empty_asks_per_receive: Option<f64>,
     /// Wake-ups for each receive with data.
     pub wakeups_per_receive: Option<f64>,
+    /// When it is a good choice.
+    pub choice: &'static str,
 }
 
 /// Runs the demo.
@@ -69,8 +71,12 @@ pub fn run(args: &DemoArgs, stop: &dyn Fn() -> bool) -> Result<(), Failure> {
         .collect();
     if scenes.is_empty() {
         let known: Vec<&str> = SCENES.iter().map(|s| s.name).collect();
-        return Err(Failure::new(Code::Usage, "no such model in the demo", args.model.join(", "))
-            .fix(format!("one of: blocking, nonblocking, multiplexing, {}", known.join(", "))));
+        return Err(Failure::new(Code::Usage, "no such model in the demo", args.model.join(", ")).fix(
+            format!(
+                "one of: blocking, nonblocking, multiplexing, signal-driven, asynchronous, {}",
+                known.join(", ")
+            ),
+        ));
     }
     let mut rows = Vec::new();
     for (i, scene) in scenes.iter().enumerate() {
@@ -162,5 +168,6 @@ fn row(scene: &Scene, snapshot: &Snapshot) -> Row {
         cpu_per_receive_ns: per(sum(crate::snapshot::Thread::on_cpu_ns)).map(|ns| ns as u64),
         empty_asks_per_receive: per(sum(|t| t.receives.eagain + t.readiness.empty)),
         wakeups_per_receive: per(sum(|t| t.sleeps)),
+        choice: scene.choice,
     }
 }

@@ -51,7 +51,7 @@ const PLAIN: Scene = Scene {
 };
 
 /// All scenes.
-pub const SCENES: [Scene; 9] = [
+pub const SCENES: [Scene; 13] = [
     Scene { name: "blocking", choice: "few connections, simple code: one thread for each", ..PLAIN },
     Scene {
         name: "poll-one",
@@ -120,4 +120,47 @@ pub const SCENES: [Scene; 9] = [
         choice: "one socket, many peers, one receive each",
         ..PLAIN
     },
+    Scene {
+        name: "sigio-udp",
+        mode: Mode::SigioUdp,
+        pattern: Pattern::Udp,
+        connections: 3,
+        expected: "signal-driven",
+        waits: Some(Account::WaitSignal),
+        choice: "datagrams that interrupt other work; little code can run there",
+        ..PLAIN
+    },
+    Scene {
+        name: "setsig-tcp",
+        mode: Mode::SetsigTcp,
+        expected: "signal-driven",
+        waits: Some(Account::WaitSignal),
+        choice: "signals that name their descriptor; epoll does it better",
+        ..PLAIN
+    },
+    Scene {
+        name: "uring",
+        mode: Mode::Uring,
+        expected: "asynchronous",
+        waits: Some(Account::WaitCompletion),
+        choice: "the kernel waits and copies; one call submits and reaps many",
+        ..PLAIN
+    },
+    Scene {
+        name: "uring-multishot",
+        mode: Mode::UringMultishot,
+        expected: "asynchronous",
+        waits: Some(Account::WaitCompletion),
+        choice: "as uring, one request for all receives of a connection",
+        ..PLAIN
+    },
+];
+
+/// The figures of the textbook: for each model the scene that stands for it, and what its caller does in phase 1.
+pub const FIGURES: [(&str, &str, &str); 5] = [
+    ("blocking", "blocking", "asleep in the receive"),
+    ("nonblocking", "nonblocking", "asking again and again"),
+    ("multiplexing", "epoll", "asleep in epoll_wait"),
+    ("signal-driven", "sigio-udp", "asleep until a signal, or at other work"),
+    ("asynchronous", "uring", "asleep until a completion, or at other work"),
 ];

@@ -15,9 +15,11 @@ use crate::snapshot::{Storage, Thread};
 pub const QUALIFIER: &str = "storage";
 
 /// What some threads did with files.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Sums {
     all: Storage,
+    /// The call of the thread that slept most often for the disk, and how often.
+    call: Option<(u64, String)>,
     lived_ns: u64,
     unknown_ns: u64,
     events: u64,
@@ -28,6 +30,11 @@ impl Sums {
         let mut sums = Sums::default();
         for thread in threads.filter(|t| t.storage != Storage::default()) {
             sums.all.add(&thread.storage);
+            if let Some(name) = &thread.storage_syscall
+                && sums.call.as_ref().is_none_or(|(slept, _)| thread.storage.slept > *slept)
+            {
+                sums.call = Some((thread.storage.slept, name.clone()));
+            }
             sums.lived_ns += thread.lived_ns;
             sums.unknown_ns += thread.ns(Account::Unknown);
             sums.events += thread.sleeps + thread.preemptions;
@@ -120,8 +127,11 @@ fn mechanism(sums: &Sums, name: IoModel) -> Option<String> {
         ("libaio", sums.all.aio_completed),
         ("posix-aio", sums.posix()),
     ];
-    let (way, _) = ways.into_iter().max_by_key(|(_, n)| *n)?;
-    (name == IoModel::Asynchronous).then(|| way.to_owned())
+    match name {
+        IoModel::Asynchronous => ways.into_iter().max_by_key(|(_, n)| *n).map(|(way, _)| way.to_owned()),
+        IoModel::Blocking => sums.call.as_ref().map(|(_, call)| call.clone()),
+        _ => None,
+    }
 }
 
 fn requests(sums: &Sums, hits: u64, decided: u64, lower: f64, winner: IoModel) -> Evidence {

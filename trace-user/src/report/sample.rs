@@ -94,6 +94,7 @@ fn thread(i: u32) -> Thread {
         episodes: BTreeMap::new(),
         announced: Announced::default(),
         storage: Storage::default(),
+        storage_syscall: None,
         sends: 990,
         sent_bytes: 99_000,
         sleeps: 980,
