@@ -7,6 +7,7 @@ pub mod build;
 pub mod json;
 pub mod ledger;
 mod ledger_table;
+pub mod list;
 mod phases;
 pub mod residual;
 #[cfg(test)]

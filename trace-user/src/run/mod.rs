@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod explain;
+mod list;
 pub mod output;
 mod rights;
 mod signal;
@@ -27,6 +28,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Attach(args) => attach(args, cli.verbose),
         Command::Demo(args) => demo(&args),
+        Command::List(args) => list::run(&args),
         Command::Fixture(args) => {
             fixtures::cli::run(args).map_err(|e| Failure::internal("the fixture failed", format!("{e:#}")))
         }
@@ -71,7 +73,7 @@ fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::internal("the report cannot be written to stdout", e))
+            Err(Failure::internal("the answer cannot be written to stdout", e))
         }
         _ => Ok(()),
     }

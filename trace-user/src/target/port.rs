@@ -1,18 +1,10 @@
 //! Who listens on a port.
-//!
-//! `/proc/net` shows one network namespace; a container's listeners are seen through `/proc/PID/net` of a
-//! process in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::proc::Proc;
-use super::{ambiguous, tree};
+use super::{ambiguous, listener, tree};
 use crate::failure::{Code, Failure};
-
-/// Tables of `/proc/net`, each with the state that a socket without a peer has there
-/// (`include/net/tcp_states.h`: 10 is `TCP_LISTEN`, 7 is `TCP_CLOSE`, which unconnected datagram sockets are
-/// in).
-const TABLES: [(&str, &str); 4] = [("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")];
 
 /// The processes that hold the listeners of `port`: the topmost of one tree, or all that share one listener.
 ///
@@ -20,17 +12,15 @@ const TABLES: [(&str, &str); 4] = [("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"),
 /// If nobody listens, if unrelated processes do, or if who holds them may not be seen.
 pub fn resolve(proc: &Proc, port: u16, own: u32) -> Result<Vec<u32>, Failure> {
     let pids = proc.pids();
-    let inodes = listeners(proc, &pids, port);
+    let on_port = listener::all(proc, &pids).into_iter().filter(|l| l.address.port() == port);
+    let inodes: BTreeSet<u64> = on_port.map(|l| l.inode).collect();
     if inodes.is_empty() {
         let why = "no TCP socket listens on it, and no UDP socket is bound to it";
         let what = format!("there is no server on port {port}");
-        return Err(Failure::new(Code::NoTarget, what, why).fix("list listeners with: ss -ltunp"));
+        return Err(Failure::new(Code::NoTarget, what, why).fix("list the servers with: trace list"));
     }
     let (mut holders, unseen) = holders(proc, pids.iter().copied().filter(|&pid| pid != own), &inodes);
-    // systemd holds the sockets that it activates services by.
-    if holders.len() > 1 {
-        holders.remove(&1);
-    }
+    leave_out_activation(&mut holders);
     if holders.is_empty() {
         return Err(nobody(port, unseen));
     }
@@ -42,6 +32,13 @@ pub fn resolve(proc: &Proc, port: u16, own: u32) -> Result<Vec<u32>, Failure> {
     Err(ambiguous(proc, &format!("listen on port {port}"), &top))
 }
 
+/// systemd holds the sockets that it activates services by.
+pub(super) fn leave_out_activation<T>(holders: &mut BTreeMap<u32, T>) {
+    if holders.len() > 1 {
+        holders.remove(&1);
+    }
+}
+
 fn nobody(port: u16, unseen: usize) -> Failure {
     let what = format!("cannot see who listens on port {port}");
     if unseen > 0 {
@@ -50,43 +47,11 @@ fn nobody(port: u16, unseen: usize) -> Failure {
             .fix(format!("sudo trace attach --port {port}, or --pid PID"));
     }
     Failure::new(Code::NoTarget, what, "there is a listener, but no process holds it (the kernel itself may)")
-        .fix("list listeners with: ss -ltunp")
-}
-
-/// Inodes of the listeners in all network namespaces that processes are in.
-fn listeners(proc: &Proc, pids: &BTreeSet<u32>, port: u16) -> BTreeSet<u64> {
-    let own = proc.link("self/ns/net");
-    let mut by_namespace: BTreeMap<String, u32> = BTreeMap::new();
-    for &pid in pids {
-        if let Some(namespace) = proc.link(&format!("{pid}/ns/net")).filter(|n| Some(n) != own.as_ref()) {
-            by_namespace.entry(namespace).or_insert(pid);
-        }
-    }
-    let others = by_namespace.values().map(|pid| format!("{pid}/net"));
-    let roots = std::iter::once("net".to_owned()).chain(others);
-    roots.flat_map(|root| listeners_in(proc, &root, port)).collect()
-}
-
-fn listeners_in(proc: &Proc, root: &str, port: u16) -> BTreeSet<u64> {
-    let mut inodes = BTreeSet::new();
-    for (table, state) in TABLES {
-        let text = proc.read(&format!("{root}/{table}")).unwrap_or_default();
-        inodes.extend(text.lines().skip(1).filter_map(|line| listener(line, state, port)));
-    }
-    inodes
-}
-
-/// The inode in a line of a table, if it is a socket without a peer on `port`.
-fn listener(line: &str, wanted_state: &str, port: u16) -> Option<u64> {
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let (local, remote, state) = (fields.get(1)?, fields.get(2)?, fields.get(3)?);
-    let port_of = |address: &str| u16::from_str_radix(address.rsplit_once(':')?.1, 16).ok();
-    let matches = *state == wanted_state && port_of(local)? == port && port_of(remote)? == 0;
-    matches.then(|| fields.get(9)?.parse().ok()).flatten().filter(|&inode| inode != 0)
+        .fix("list the servers with: trace list")
 }
 
 /// Who holds which of `inodes`, and of how many processes that may not be seen.
-fn holders(
+pub(super) fn holders(
     proc: &Proc,
     pids: impl Iterator<Item = u32>,
     inodes: &BTreeSet<u64>,
@@ -100,7 +65,7 @@ fn holders(
                     holders.insert(pid, held);
                 }
             }
-            None => unseen += usize::from(proc.stat(pid).is_some()),
+            None => unseen += usize::from(proc.stat(pid).is_some_and(|stat| !stat.is_kernel())),
         }
     }
     (holders, unseen)
