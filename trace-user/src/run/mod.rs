@@ -3,7 +3,6 @@
 mod explain;
 mod list;
 pub mod output;
-mod rights;
 mod signal;
 mod status;
 
@@ -14,6 +13,7 @@ pub use explain::explain;
 
 use crate::cli::{AttachArgs, Cli, Command, DemoArgs};
 use crate::failure::{Code, Failure};
+use crate::kernel::rights::{self, System};
 use crate::plan::{self, Plan};
 use crate::report::schema::Report;
 use crate::report::{self, Format, build};
@@ -41,8 +41,7 @@ fn attach(args: AttachArgs, verbose: u8) -> Result<(), Failure> {
     plan.options.pids = target::resolve(Path::new("/proc"), &plan.target, std::process::id())?;
     signal::install()?;
     let outputs = Outputs::create(&plan.outputs)?;
-    rights::check(Path::new("/proc"))?;
-    rights::check_btf(&plan.options.btf)?;
+    rights::check(&System::here(&plan.options.btf))?;
     let snapshot =
         collect::measure(&plan.options, &signal::came, &mut |progress| status::say(&plan, progress))?;
     let report = build::build(&snapshot, &model::classify(&snapshot));
@@ -52,8 +51,7 @@ fn attach(args: AttachArgs, verbose: u8) -> Result<(), Failure> {
 
 fn demo(args: &DemoArgs) -> Result<(), Failure> {
     signal::install()?;
-    rights::check(Path::new("/proc"))?;
-    rights::check_btf(&args.btf)?;
+    rights::check(&System::here(&args.btf))?;
     crate::demo::run(args, &signal::came)
 }
 
