@@ -27,7 +27,8 @@ Examples:
   sudo trace attach --port 8080 --duration 10s
   sudo trace attach --pid 4711 --format json > report.json
   sudo trace demo
-  trace list                                         what can be attached to";
+  trace list                                         what can be attached to
+  sudo trace doctor                                  whether this machine lets it";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -38,6 +39,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// List the processes that listen on a port: what can be attached to
     List(ListArgs),
+    /// Say whether and what can be measured here, and what would change that
+    Doctor(DoctorArgs),
     /// A workload with a known model, for tests and for the demo
     #[command(hide = true)]
     Fixture(fixtures::cli::Args),
@@ -168,6 +171,31 @@ processes without them, and says what it could not see.
 Examples:
   sudo trace list
   trace list --json | jq '.servers[] | {pid, comm, listens}'";
+
+/// Options of `trace doctor`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub struct DoctorArgs {
+    /// How to write what was found.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// The kernel's own types
+    #[arg(long, hide = true, value_name = "PATH", default_value = VMLINUX)]
+    pub btf: PathBuf,
+}
+
+const DOCTOR_EXAMPLES: &str = "\
+Loads and attaches every probe for a moment, and lets them count known receives.
+
+Exit codes, those that trace attach would have here:
+  0  it would measure
+  6  not permitted
+  7  the kernel cannot
+
+Examples:
+  sudo trace doctor
+  trace doctor --json | jq .outlook
+  sudo trace doctor -vv                              with the verifier's log of a refused hook";
 
 /// The format of a command that has a short way to say JSON.
 #[derive(Clone, Copy, Debug, Args)]

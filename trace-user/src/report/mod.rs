@@ -4,6 +4,7 @@
 //! verdict, and none reads anything but the report.
 
 pub mod build;
+pub mod doctor;
 pub mod json;
 pub mod ledger;
 mod ledger_table;

@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod doctor;
 mod explain;
 mod list;
 pub mod output;
@@ -8,6 +9,7 @@ mod status;
 
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
+use std::process::ExitCode;
 
 pub use explain::explain;
 
@@ -24,15 +26,19 @@ use output::Outputs;
 ///
 /// # Errors
 /// What the user is to be told, with the exit code of the contract.
-pub fn run(cli: Cli) -> Result<(), Failure> {
+pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
-        Command::Attach(args) => attach(args, cli.verbose),
-        Command::Demo(args) => demo(&args),
-        Command::List(args) => list::run(&args),
+        Command::Attach(args) => attach(args, cli.verbose)?,
+        Command::Demo(args) => demo(&args)?,
+        Command::List(args) => list::run(&args)?,
+        // What it has to say is its result, not an error, whatever the exit code.
+        Command::Doctor(args) => return doctor::run(&args, cli.verbose),
         Command::Fixture(args) => {
-            fixtures::cli::run(args).map_err(|e| Failure::internal("the fixture failed", format!("{e:#}")))
+            fixtures::cli::run(args)
+                .map_err(|e| Failure::internal("the fixture failed", format!("{e:#}")))?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Everything that can be refused is refused before the first probe is loaded, usage before rights.
