@@ -12,17 +12,17 @@ pub mod list;
 mod phases;
 pub mod residual;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub mod sanitize;
 pub mod schema;
 pub mod table;
-mod text;
+pub mod text;
 mod trust;
 pub mod turns;
 pub mod unit;
 mod verdict_text;
 
-pub use trust::real_losses;
+pub use trust::{real_losses, total_lost};
 pub use verdict_text::io_line;
 
 use schema::Report;

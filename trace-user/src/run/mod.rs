@@ -2,6 +2,7 @@
 
 mod doctor;
 mod explain;
+pub mod line;
 mod list;
 pub mod output;
 mod signal;
@@ -21,6 +22,7 @@ use crate::report::schema::Report;
 use crate::report::{self, Format, build};
 use crate::{collect, model, target};
 use output::Outputs;
+use status::Status;
 
 /// Does what the command line says. No thread may have been started before: a fixture wants to be alone.
 ///
@@ -48,8 +50,11 @@ fn attach(args: AttachArgs, verbose: u8) -> Result<(), Failure> {
     signal::install()?;
     let outputs = Outputs::create(&plan.outputs)?;
     rights::check(&System::here(&plan.options.btf))?;
-    let snapshot =
-        collect::measure(&plan.options, &signal::came, &mut |progress| status::say(&plan, progress))?;
+    let snapshot = {
+        // Its line is cleared before a report or an error takes its place.
+        let mut status = Status::new(&plan);
+        collect::measure(&plan.options, &signal::came, &mut |progress| status.tell(progress))?
+    };
     let report = build::build(&snapshot, &model::classify(&snapshot));
     write(&plan, &report, outputs)?;
     if plan.strict { complete(&report) } else { Ok(()) }
