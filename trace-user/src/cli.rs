@@ -114,8 +114,8 @@ Exit codes:
     2  usage; also pid 0, trace itself, a kernel thread, an ambiguous name or port,
        an output that cannot be created (checked before measuring)
     5  no such target, or it ended before any thread was seen
-    6  not permitted
-    7  the kernel cannot
+    6  not permitted (trace doctor says what is missing)
+    7  the kernel cannot (trace doctor, too)
     8  incomplete, with --strict
   130  second interrupt; no report, and no partial file
 

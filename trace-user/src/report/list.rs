@@ -31,7 +31,7 @@ pub fn render(listing: &Listing) -> String {
         page.table(&table(&listing.servers));
     }
     if let Some(note) = unseen(listing) {
-        page.paragraph(2, &note);
+        page.heading(&note);
     }
     page.finish()
 }
