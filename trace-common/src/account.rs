@@ -166,7 +166,7 @@ fn call_account(facts: SleepFacts) -> Account {
         },
         CallClass::Futex => Account::WaitFutex,
         CallClass::Timer => Account::WaitTimer,
-        CallClass::File => Account::WaitDisk,
+        CallClass::File | CallClass::Submit => Account::WaitDisk,
         CallClass::Splice => match facts.kind {
             FileKind::Socket | FileKind::Pipe => Account::WaitData,
             FileKind::File => Account::WaitSend,

@@ -28,6 +28,8 @@ pub mod flag {
     pub const RESTARTED: u16 = 16;
     /// Its readiness set has no descriptors.
     pub const NO_DESCRIPTORS: u16 = 32;
+    /// It slept for the disk.
+    pub const SLEPT_DISK: u16 = 64;
 }
 
 /// One system call of one thread.

@@ -66,6 +66,8 @@ pub enum Ending {
     ReadyUnknown = 3,
     /// After an empty ask that followed an empty ask.
     Polled = 4,
+    /// After a signal that announced it.
+    Signalled = 5,
     /// There was no episode: the data was there.
     Immediate = 7,
 }
@@ -88,13 +90,22 @@ pub struct Cover {
     pub width: u8,
     /// Non-zero if it came at the end of repeated empty readiness calls.
     pub polled: u8,
+    /// Non-zero if it was a signal.
+    pub signalled: u8,
     /// Padding.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
 }
 
 impl Cover {
     /// No readiness event.
-    pub const NONE: Cover = Cover { at: 0, width: Width::Unknown as u8, polled: 0, reserved: [0; 6] };
+    pub const NONE: Cover =
+        Cover { at: 0, width: Width::Unknown as u8, polled: 0, signalled: 0, reserved: [0; 5] };
+
+    /// A signal at `at`.
+    #[inline(always)]
+    pub const fn signal(at: u64) -> Cover {
+        Cover { at, signalled: 1, ..Cover::NONE }
+    }
 
     /// The later of two events.
     #[inline(always)]
@@ -200,6 +211,9 @@ impl Conn {
             if asked_since || cover.polled != 0 {
                 return Ending::Polled;
             }
+            if cover.signalled != 0 {
+                return Ending::Signalled;
+            }
             return match Width::from_u8(cover.width) {
                 Width::Many => Ending::ReadyWide,
                 Width::One | Width::Datagram => Ending::ReadyNarrow,
@@ -290,6 +304,19 @@ mod tests {
         assert_eq!(conn.ending(false, Cover::NONE), Ending::Polled);
         conn.empty_ask(6, Cover::NONE, 5);
         assert_eq!(conn.ending(false, Cover::NONE), Ending::Immediate, "a readiness wait slept between");
+    }
+
+    #[test]
+    fn a_signal_ends_an_episode_once_and_what_comes_later_ends_the_next() {
+        let mut conn = Conn::default();
+        assert_eq!(conn.ending(false, Cover::signal(10)), Ending::Signalled);
+        conn.received(11, 1, 7);
+        assert_eq!(conn.ending(false, Cover::signal(10)), Ending::Immediate, "the handler drains the socket");
+        conn.empty_ask(12, Cover::signal(10), 0);
+        conn.empty_ask(21, Cover::signal(20), 0);
+        assert_eq!(conn.ending(false, Cover::signal(30)), Ending::Signalled, "a signal came too late once");
+        let both = Cover::signal(30).later(cover(40, Width::Many));
+        assert_eq!(conn.ending(false, both), Ending::ReadyWide);
     }
 
     #[test]

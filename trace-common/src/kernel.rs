@@ -118,6 +118,32 @@ offsets! {
     epitem_fllink = "epitem:fllink",
     /// Instance of an epoll item.
     epitem_ep = "epitem:ep",
+    /// Ring of an io_uring request.
+    kiocb_ctx = "io_kiocb:ctx",
+    /// Its opcode.
+    kiocb_opcode = "io_kiocb:opcode",
+    /// Its `REQ_F_*` flags.
+    kiocb_flags = "io_kiocb:flags",
+    /// Its name, given by the program.
+    kiocb_user_data = "io_kiocb:cqe.user_data",
+    /// Its descriptor, until the file is looked up.
+    kiocb_fd = "io_kiocb:cqe.fd",
+    /// Its open file.
+    kiocb_file = "io_kiocb:file",
+    /// Its task, before 6.13.
+    kiocb_task = "io_kiocb:task",
+    /// Its task's `struct io_uring_task`, since 6.13.
+    kiocb_tctx = "io_kiocb:tctx",
+    /// The task of that.
+    tctx_task = "io_uring_task:task",
+    /// Bit number of `REQ_F_FIXED_FILE`: the descriptor is an index into the ring's own table.
+    fixed_file_bit = "enum:REQ_F_FIXED_FILE_BIT",
+    /// Bit number of `REQ_F_POLLED`: the kernel waits, or waited, for readiness.
+    polled_bit = "enum:REQ_F_POLLED_BIT",
+    /// Bit number of `REQ_F_APOLL_MULTISHOT`.
+    multishot_bit = "enum:REQ_F_APOLL_MULTISHOT_BIT",
+    /// 0 where the third argument of `io_uring_complete` is the completion itself (6.13 and later), not its fields.
+    complete_by_cqe = "",
     /// Parent and colour.
     rb_parent = "rb_node:__rb_parent_color",
     /// Left child.
@@ -140,8 +166,8 @@ pub struct Control {
     pub by_descriptor: u32,
     /// Non-zero: follow descendants, not only threads.
     pub follow: u32,
-    /// Process id of the tracer, which is never followed.
-    pub tracer: u32,
+    /// Padding.
+    pub reserved: u32,
     /// `CLOCK_MONOTONIC` minus the scheduler's clock, as the canary found it; 0 if unknown.
     pub rq_offset: u64,
 }

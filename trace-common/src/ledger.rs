@@ -68,6 +68,9 @@ fn settle(t: &mut Thread, now: u64, sink: &mut impl Sink) {
 #[inline(always)]
 fn open(t: &mut Thread, start: u64) {
     t.flags &= !flag::ARRIVAL_SEEN;
+    if t.flags & flag::KERNEL_IO != 0 {
+        t.mode = Mode::Kernel as u8;
+    }
     t.clock = start;
     t.on_at = start;
     t.off_at = start;
@@ -192,12 +195,50 @@ pub fn first_byte(t: &mut Thread, start: u64, now: u64, regs: Registers, sink: &
         t.mode = Mode::Kernel as u8;
         in_flight_since(t, start, regs);
     }
-    if t.mode == Mode::Copy as u8 || !t.call.active_class().may_receive() {
+    if t.mode == Mode::Copy as u8 {
+        return;
+    }
+    if t.call.active_class().may_receive() {
+        running(t, now, sink);
+        t.mode = Mode::Copy as u8;
+        t.call.flags |= call_flag::COPIED;
+    } else if copies_for_a_ring(t) {
+        running(t, now, sink);
+        t.mode = Mode::Copy as u8;
+        t.ring_copy_from = t.ledger[Account::Copy.index()];
+    }
+}
+
+/// Whether a copy outside a receive call is the work of an io_uring: in `io_uring_enter`, in task work on the way back to
+/// user mode, or in a worker of the kernel.
+#[inline(always)]
+fn copies_for_a_ring(t: &Thread) -> bool {
+    matches!(t.call.active_class(), CallClass::None | CallClass::Completion)
+}
+
+/// A receive of an io_uring has copied what it received.
+#[inline(always)]
+pub fn ring_copied(t: &mut Thread, now: u64, sink: &mut impl Sink) {
+    if t.mode != Mode::Copy as u8 || !copies_for_a_ring(t) {
         return;
     }
     running(t, now, sink);
-    t.mode = Mode::Copy as u8;
-    t.call.flags |= call_flag::COPIED;
+    t.mode = Mode::Kernel as u8;
+    let copied = t.ledger[Account::Copy.index()].wrapping_sub(t.ring_copy_from);
+    sink.observe(Account::Copy, copied);
+}
+
+/// Task work has been done; outside a call its thread goes on in user mode.
+#[inline(always)]
+pub fn work_done(t: &mut Thread, now: u64, sink: &mut impl Sink) {
+    if t.sched != Sched::Running as u8
+        || t.call.state == CallState::Active as u8
+        || t.flags & flag::KERNEL_IO != 0
+    {
+        return;
+    }
+    running(t, now, sink);
+    t.mode = Mode::User as u8;
 }
 
 /// The thread leaves the CPU. `seed` is the call that its saved registers show, used when nothing was seen before.
@@ -261,6 +302,9 @@ fn fall_asleep(t: &mut Thread, account: Account) {
         && !t.call.has(call_flag::COPIED)
     {
         t.call.flags |= call_flag::SLEPT;
+    }
+    if matches!(account, Account::WaitDisk) {
+        t.call.flags |= call_flag::SLEPT_DISK;
     }
 }
 

@@ -17,8 +17,10 @@ pub mod ledger;
 pub mod loss;
 pub mod ready;
 pub mod receive;
+pub mod signal;
 pub mod syscall;
 pub mod thread;
+pub mod uring;
 
 /// `i` masked into an array of `N`, a power of two. The compiler, which often knows the range of `i`, must not drop the
 /// mask: the verifier does not know that range.

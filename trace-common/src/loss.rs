@@ -47,6 +47,10 @@ losses! {
     ConnectionsSeen,
     /// A wait over more descriptors than are looked at.
     WideScansCut,
+    /// A completion of a ring of the target whose request is not known.
+    CompletedUnmatched,
+    /// A ring took the place of another one in memory, whose counts are gone.
+    GenerationDropped,
 }
 
 /// Length of the array of counters, with room to grow.

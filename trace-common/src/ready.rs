@@ -227,7 +227,7 @@ pub fn finish(t: &mut Thread, now: u64, ret: i64) -> Option<Cover> {
     ready.events = ready.events.wrapping_add(ret as u64);
     let polled = !slept && ready.empty_streak >= 2;
     ready.empty_streak = 0;
-    Some(Cover { at: now, width: ready.width, polled: u8::from(polled), reserved: [0; 6] })
+    Some(Cover { at: now, width: ready.width, polled: u8::from(polled), ..Cover::NONE })
 }
 
 #[cfg(test)]

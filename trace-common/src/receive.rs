@@ -201,6 +201,7 @@ fn data(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, side: Side, si
         Ending::Slept => t.receives.slept += 1,
         Ending::ReadyWide | Ending::ReadyNarrow | Ending::ReadyUnknown => t.receives.after_ready += 1,
         Ending::Polled => t.receives.polled += 1,
+        Ending::Signalled => t.receives.signalled += 1,
         Ending::Immediate => t.receives.immediate += 1,
     }
 }

@@ -44,6 +44,8 @@ pub enum CallClass {
     SigReturn = 17,
     /// restart_syscall: it continues the interrupted call.
     RestartSyscall = 18,
+    /// io_submit.
+    Submit = 19,
 }
 
 impl CallClass {
@@ -158,6 +160,10 @@ pub const NR_RECVMMSG: u32 = 299;
 pub const NR_RECVFROM: u32 = 45;
 /// `recvmsg`.
 pub const NR_RECVMSG: u32 = 47;
+/// `io_uring_enter`: unlike the other calls of its class it returns how many requests were submitted.
+pub const NR_IO_URING_ENTER: u32 = 426;
+/// `rt_sigtimedwait`: it returns the number of the signal that it dequeued.
+pub const NR_RT_SIGTIMEDWAIT: u32 = 128;
 /// `poll` (its time limit is in milliseconds, in the third argument).
 pub const NR_POLL: u32 = 7;
 /// `ppoll`.
@@ -196,6 +202,7 @@ pub const fn class_from_u8(value: u8) -> CallClass {
         16 => CallClass::Splice,
         17 => CallClass::SigReturn,
         18 => CallClass::RestartSyscall,
+        19 => CallClass::Submit,
         _ => CallClass::Other,
     }
 }
@@ -242,6 +249,7 @@ const CLASSES: &[(CallClass, &[u16])] = &[
     (CallClass::Splice, &[275, 276, 278]), // splice tee vmsplice
     (CallClass::SigReturn, &[15]),
     (CallClass::RestartSyscall, &[219]),
+    (CallClass::Submit, &[209]),
 ];
 
 #[cfg(test)]
@@ -267,7 +275,7 @@ mod tests {
 
     #[test]
     fn discriminants_round_trip() {
-        for value in 0..=18 {
+        for value in 0..=19 {
             assert_eq!(class_from_u8(value) as u8, value);
         }
         assert_eq!(class_from_u8(99), CallClass::Other);

@@ -94,6 +94,8 @@ pub struct Thread {
     pub ledger: [u64; Account::SLOTS],
     /// Ledger at the entry of the receive in flight; used only while calls are logged.
     pub mark: [u64; Account::SLOTS],
+    /// [`Account::Copy`] in the ledger when a copy for an io_uring began.
+    pub ring_copy_from: u64,
     /// The call in flight.
     pub call: Call,
     /// Receives on sockets.
@@ -112,6 +114,18 @@ pub struct Thread {
     pub sends: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
+    /// Signals of I/O that named a descriptor (`F_SETSIG`) and were delivered to it or dequeued by it.
+    pub fd_signals: u64,
+    /// Those that named none (`SIGIO`), likewise.
+    pub sigio_signals: u64,
+    /// Signals of POSIX aio, likewise.
+    pub aio_signals: u64,
+    /// Requests that `io_submit` took.
+    pub aio_submitted: u64,
+    /// Requests that `io_getevents` returned.
+    pub aio_completed: u64,
+    /// Reads and writes of files that slept for the disk.
+    pub storage_slept: u64,
     /// `wait_data` by [`crate::conn::Side`].
     pub wait_by_side: [u64; SIDES],
     /// Episodes by side and [`crate::conn::Ending`], at most 1000 a connection.
@@ -145,6 +159,7 @@ impl Thread {
             preemptions: 0,
             ledger: [0; Account::SLOTS],
             mark: [0; Account::SLOTS],
+            ring_copy_from: 0,
             call: Call::NONE,
             receives: Receives::ZERO,
             receive_nr: u64::MAX,
@@ -154,6 +169,12 @@ impl Thread {
             ready: Ready::ZERO,
             sends: 0,
             sent_bytes: 0,
+            fd_signals: 0,
+            sigio_signals: 0,
+            aio_signals: 0,
+            aio_submitted: 0,
+            aio_completed: 0,
+            storage_slept: 0,
             wait_by_side: [0; SIDES],
             episodes: [[0; ENDINGS]; SIDES],
             connections: [0; SIDES],

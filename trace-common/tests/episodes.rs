@@ -60,7 +60,7 @@ fn covers() -> impl Strategy<Value = Cover> {
         at,
         width,
         polled,
-        reserved: [0; 6],
+        ..Cover::NONE
     })
 }
 

@@ -7,7 +7,10 @@ use trace_common::{
     conn::{Cover, Side, WAKEUP_BYTES, flag as conn_flag},
     ready,
     receive::{self, MSG_DONTWAIT, ReceiveEnd},
-    syscall::{CallClass, FileKind, NR_RECVFROM, NR_RECVMMSG, NR_RECVMSG, class_from_u8},
+    syscall::{
+        CallClass, FileKind, NR_IO_URING_ENTER, NR_RECVFROM, NR_RECVMMSG, NR_RECVMSG, NR_RT_SIGTIMEDWAIT,
+        class_from_u8,
+    },
     thread::Thread,
 };
 
@@ -16,7 +19,7 @@ use crate::{
     file::SOCK_DGRAM,
     maps::{PerCpu, log_call},
     read::{Kernel, field, offset},
-    readiness,
+    readiness, signals,
     slots::{self, Moment},
 };
 
@@ -52,13 +55,25 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
         }
         CallClass::Write if ret > 0 => {
             t.ready.empty_streak = 0;
+            note_storage(t);
             note_writer(t, ret);
         }
+        CallClass::Signal if ret > 0 && t.call.nr == NR_RT_SIGTIMEDWAIT => {
+            signals::dequeued(t, ret as i32, now)
+        }
+        CallClass::Submit if ret > 0 => t.aio_submitted += ret as u64,
+        CallClass::Completion if ret > 0 && t.call.nr != NR_IO_URING_ENTER => t.aio_completed += ret as u64,
         CallClass::Splice if ret > 0 && kind_of_fd(t.call.args[0]) as u8 == FileKind::Socket as u8 => {
             t.receives.zero_copy += 1;
         }
         _ => {}
     }
+}
+
+/// A read or write that slept for the disk.
+#[inline(always)]
+fn note_storage(t: &mut Thread) {
+    t.storage_slept += u64::from(t.call.has(call_flag::SLEPT_DISK));
 }
 
 /// A few bytes may be a wake-up; see [`file::file_was_written`].
@@ -104,7 +119,7 @@ fn kind_of_fd(fd: u64) -> FileKind {
 
 /// The `struct sock *` behind descriptor `fd` of the current task; 0 if it is no socket.
 #[inline(always)]
-fn sock_of_fd(fd: u64) -> Kernel {
+pub fn sock_of_fd(fd: u64) -> Kernel {
     let open = file::file_of_fd(current(), fd);
     if file::kind(open) as u8 == FileKind::Socket as u8 { file::sock(open) } else { 0 }
 }
@@ -135,6 +150,7 @@ fn received(t: &mut Thread, ret: i64, at: Moment) {
         let other = Side::Other.index();
         t.wait_by_side[other] = t.wait_by_side[other].wrapping_add(t.call.wait_ns);
         if ret > 0 {
+            note_storage(t);
             file::file_was_read(file::file_of_fd(current(), t.call.args[0]), t.tgid);
         }
         return;

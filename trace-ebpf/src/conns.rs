@@ -11,6 +11,7 @@ use crate::{
     file::{self, AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM},
     maps::{CONNS, EPOLLS, LISTEN_PORTS, NEW_CONN, PerCpu},
     read::{Kernel, field, offset},
+    signals,
 };
 
 /// `FASYNC`, `include/uapi/asm-generic/fcntl.h`.
@@ -39,13 +40,18 @@ const UNKNOWN_SIDE: u32 = u32::MAX;
 #[inline(always)]
 pub fn opened(sk: Kernel, now: u64, side: Side) {
     if side as u8 == Side::Server as u8 {
-        let port: u16 = field(sk, offset!(sk_num));
-        let family: u16 = field(sk, offset!(sk_family));
-        if family != AF_UNIX {
-            listen_on(port);
-        }
+        listens(sk);
     }
     conn_insert(sk, now, side as u32);
+}
+
+/// The target listens on `sk`.
+#[inline(always)]
+pub fn listens(sk: Kernel) {
+    let family: u16 = field(sk, offset!(sk_family));
+    if family != AF_UNIX {
+        listen_on(field(sk, offset!(sk_num)));
+    }
 }
 
 #[inline(always)]
@@ -134,6 +140,7 @@ pub fn cover(t: &Thread, conn: &mut Conn, sk: Kernel) -> Cover {
     let file_flags: u32 = field(open, offset!(file_flags));
     if file_flags & O_ASYNC != 0 {
         conn.flags |= flag::O_ASYNC;
+        cover = cover.later(signals::cover(t.tgid));
     }
     let head: Kernel = field(open, offset!(file_ep));
     let mut link: Kernel = field(head, 0);

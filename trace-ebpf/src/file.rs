@@ -113,6 +113,13 @@ pub fn sock(file: Kernel) -> Kernel {
     field(socket, offset!(socket_sk))
 }
 
+/// Whether a socket is a listener.
+#[inline(always)]
+pub fn is_listener(sk: Kernel) -> bool {
+    let state: u8 = field(sk, offset!(sk_state));
+    state == STATE_LISTEN
+}
+
 /// The open file of a socket; 0 if there is none.
 #[inline(always)]
 pub fn of_sock(sk: Kernel) -> Kernel {

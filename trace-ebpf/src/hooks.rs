@@ -20,8 +20,9 @@ use crate::{
     calls, file,
     maps::{FREE_SLOTS, PerCpu, SLOTS, TID_SLOT},
     read::{Kernel, direct, field, offset},
-    readiness,
+    readiness, signals,
     slots::{self, Moment, with_thread},
+    uring,
 };
 
 /// `CLONE_THREAD`.
@@ -105,7 +106,11 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sock_recv_length")]
 pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
     with_thread(current_tid(), |t, at| {
-        if at.control.by_descriptor != 0 || !t.call.active_class().may_receive() {
+        if !t.call.active_class().may_receive() {
+            ledger::ring_copied(t, at.now, &mut PerCpu);
+            return;
+        }
+        if at.control.by_descriptor != 0 {
             return;
         }
         let ret: i32 = ctx.arg(1);
@@ -157,7 +162,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     with_thread(tid, |t, at| {
         let preempt: u64 = ctx.arg(0);
         let prev_state: u64 = ctx.arg(3);
-        let seed = if t.sched == Sched::Unseen as u8 { saved_call(ctx.arg(1)) } else { Registers::NONE };
+        let seed = if is_new(t) { saved_call(ctx.arg(1)) } else { Registers::NONE };
         let stamps = stamps(prev);
         arrived(t, at, Before::Saved);
         let off = if preempt & 1 != 0 { Off::Preempted } else { left(t, prev, prev_state as u32, seed) };
@@ -167,12 +172,18 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: as above.
     let tid = unsafe { direct::<u32>(next, offset!(task_pid)) };
     with_thread(tid, |t, at| {
-        let seed =
-            if t.sched == Sched::Unseen as u8 { seed_of(ctx.arg(2), scalar(&ctx, 2)) } else { Seed::NONE };
+        let seed = if is_new(t) { seed_of(ctx.arg(2), scalar(&ctx, 2)) } else { Seed::NONE };
         let queued_at = Stamps::in_our_clock(stamps(next).last_queued, t, at.control.rq_offset);
         ledger::switch_in(t, at.start, at.now, seed, queued_at, &mut PerCpu);
     });
     0
+}
+
+/// Whether the saved registers of a thread tell where it has been: nothing was seen of it yet, and it is no kernel worker,
+/// which is in no call whatever its registers say.
+#[inline(always)]
+fn is_new(t: &Thread) -> bool {
+    t.sched == Sched::Unseen as u8 && t.flags & flag::KERNEL_IO == 0
 }
 
 /// The system call that the saved registers of a task show; `None` if it is in none.
@@ -238,7 +249,7 @@ unsafe extern "C" fn thread_recover(t: *mut Thread, now: u64, before: u32) -> u3
         2 => saved_call(task),
         _ => Registers::NONE,
     };
-    let seed = if t.sched == Sched::Unseen as u8 { seed_in(calls::current(), call) } else { Seed::NONE };
+    let seed = if is_new(t) { seed_in(calls::current(), call) } else { Seed::NONE };
     ledger::arrive_unseen(t, control.start, now, stamps(task), control.rq_offset, seed, &mut PerCpu);
     0
 }
@@ -408,5 +419,88 @@ pub fn sched_process_exit(_ctx: BtfTracePointContext) -> i32 {
     if slots::is_target(tid) && TID_SLOT.set(tid, 0, 0).is_err() {
         PerCpu.lose(Loss::MapFull);
     }
+    0
+}
+
+/// A signal is generated, in the context of whoever sends it.
+#[btf_tracepoint(function = "signal_generate")]
+pub fn signal_generate(ctx: BtfTracePointContext) -> i32 {
+    let sig: i32 = ctx.arg(0);
+    let task: *const u8 = ctx.arg(2);
+    // SAFETY: the argument is a `struct task_struct *`.
+    let tgid = unsafe { direct::<u32>(task, offset!(task_tgid)) };
+    signals::generated(tgid, sig, scalar(&ctx, 1));
+    0
+}
+
+/// A signal is delivered to a handler of the current thread.
+#[btf_tracepoint(function = "signal_deliver")]
+pub fn signal_deliver(ctx: BtfTracePointContext) -> i32 {
+    with_thread(current_tid(), |t, at| {
+        arrived(t, at, Before::Unknown);
+        signals::delivered(t, ctx.arg(0), scalar(&ctx, 1), at.now);
+    });
+    0
+}
+
+/// A ring is made.
+#[btf_tracepoint(function = "io_uring_create")]
+pub fn io_uring_create(ctx: BtfTracePointContext) -> i32 {
+    uring::ring_made(scalar(&ctx, 1), ctx.arg(4));
+    0
+}
+
+/// A request is submitted: `io_uring_submit_req`, before 6.4 `io_uring_submit_sqe`.
+#[btf_tracepoint(function = "io_uring_submit_req")]
+pub fn io_uring_submit(ctx: BtfTracePointContext) -> i32 {
+    uring::request_submitted(scalar(&ctx, 0));
+    0
+}
+
+/// The kernel begins to wait for readiness on behalf of a request.
+#[btf_tracepoint(function = "io_uring_poll_arm")]
+pub fn io_uring_poll_arm(ctx: BtfTracePointContext) -> i32 {
+    uring::request_armed(scalar(&ctx, 0));
+    0
+}
+
+/// Task work is added, as when such a wait ends: so multishot requests older than the trace become known.
+#[btf_tracepoint(function = "io_uring_task_add")]
+pub fn io_uring_task_add(ctx: BtfTracePointContext) -> i32 {
+    uring::request_armed(scalar(&ctx, 0));
+    0
+}
+
+/// A request is handed to io-wq.
+#[btf_tracepoint(function = "io_uring_queue_async_work")]
+pub fn io_uring_queue_async_work(ctx: BtfTracePointContext) -> i32 {
+    uring::request_queued(scalar(&ctx, 0));
+    0
+}
+
+/// A completion is posted, in the context of whoever finished the request.
+#[btf_tracepoint(function = "io_uring_complete")]
+pub fn io_uring_complete(ctx: BtfTracePointContext) -> i32 {
+    // Where no event says that a receive has copied, its completion does.
+    with_thread(current_tid(), |t, at| ledger::ring_copied(t, at.now, &mut PerCpu));
+    let (ring, req) = (scalar(&ctx, 0), scalar(&ctx, 1));
+    if offset!(complete_by_cqe) == MISSING {
+        uring::request_completed(ring, req, ctx.arg(2), ctx.arg(3), ctx.arg(4));
+    } else {
+        // `struct io_uring_cqe` is ABI: user_data, res, flags.
+        let cqe = scalar(&ctx, 2);
+        uring::request_completed(ring, req, field(cqe, 0), field::<u32>(cqe, 8) as i32, field(cqe, 12));
+    }
+    0
+}
+
+/// Task work has been done. A spinning SQPOLL thread says so millions of times a second, with a count of 0.
+#[btf_tracepoint(function = "io_uring_task_work_run")]
+pub fn io_uring_task_work_run(ctx: BtfTracePointContext) -> i32 {
+    let count: u32 = ctx.arg(1);
+    if count == 0 {
+        return 0;
+    }
+    with_thread(current_tid(), |t, at| ledger::work_done(t, at.now, &mut PerCpu));
     0
 }

@@ -12,7 +12,9 @@ mod hooks;
 mod maps;
 mod read;
 mod readiness;
+mod signals;
 mod slots;
+mod uring;
 
 #[cfg(target_arch = "bpf")]
 #[panic_handler]

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, LruHashMap, PerCpuArray, Queue, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf},
 };
 use trace_common::{
     account::Account,
@@ -11,7 +11,9 @@ use trace_common::{
     hist::Histogram,
     kernel::{Control, Offsets},
     loss::{Loss, Losses, Sink},
+    signal::Signals,
     thread::Thread,
+    uring::{Multishot, RequestKey, Ring},
 };
 
 /// `BPF_F_MMAPABLE`: user space reads the records without a system call.
@@ -45,6 +47,21 @@ pub static EPOLLS: LruHashMap<u64, Epoll> = LruHashMap::with_max_entries(1_024, 
 /// Pipes by `struct inode *`, and ends of unix socket pairs by `struct sock *`.
 #[map]
 pub static PIPES: LruHashMap<u64, Pipe> = LruHashMap::with_max_entries(1_024, 0);
+/// Rings by `struct io_ring_ctx *`.
+#[map]
+pub static RINGS: HashMap<u64, Ring> = HashMap::with_max_entries(1_024, 0);
+/// Where the record of a new ring is made; as [`NEW_CONN`].
+#[map]
+pub static NEW_RING: PerCpuArray<Ring> = PerCpuArray::with_max_entries(1, 0);
+/// Multishot requests in flight.
+#[map]
+pub static MULTISHOTS: LruHashMap<RequestKey, Multishot> = LruHashMap::with_max_entries(16_384, 0);
+/// Marks of requests in flight by `struct io_kiocb *`; see [`trace_common::uring::mark`].
+#[map]
+pub static REQUESTS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(16_384, 0);
+/// What the signals of a process said last, by process id.
+#[map]
+pub static SIGNALS: LruHashMap<u32, Signals> = LruHashMap::with_max_entries(1_024, 0);
 /// Local ports of the target's listeners, one bit each.
 #[map]
 pub static LISTEN_PORTS: Array<u64> = Array::with_max_entries(1_024, 0);

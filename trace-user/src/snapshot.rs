@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use trace_common::account::Account;
 use trace_common::conn::Side;
 use trace_common::receive::{Accepts, Receives};
+use trace_common::uring::Ways;
 
 /// One measurement of one target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -130,6 +131,12 @@ pub struct Thread {
     pub readiness: Readiness,
     /// Episodes by side, at most 1000 a connection.
     pub episodes: BTreeMap<Side, Episodes>,
+    /// What it was told instead of waiting in a call for it.
+    #[serde(default)]
+    pub announced: Announced,
+    /// Reads and writes of files.
+    #[serde(default)]
+    pub storage: Storage,
     /// Sends that moved bytes (send, sendto, sendmsg…), and those bytes.
     pub sends: u64,
     /// See `sends`.
@@ -170,6 +177,69 @@ pub struct InFlight {
     pub before_attach: bool,
 }
 
+/// What a thread was told instead of waiting in a call for it: by the completions of its rings, and by signals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announced {
+    /// io_urings of the thread that were used in the window.
+    pub rings: u64,
+    /// Requests submitted to them.
+    pub submitted: u64,
+    /// Receives completed by them, by the way they took; these are in the thread's `receives`, too.
+    pub receives: Ways,
+    /// Readiness requests completed by them; these are in the thread's `readiness`, too.
+    pub polls: u64,
+    /// Other completions: timeouts, cancellations, and what is of no interest here.
+    pub other: u64,
+    /// Signals that named a descriptor (`F_SETSIG`), delivered or dequeued.
+    pub fd_signals: u64,
+    /// Signals that named none (`SIGIO`).
+    pub sigio_signals: u64,
+}
+
+/// Reads and writes of files by a thread, as far as they tell how it waits for the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Storage {
+    /// Calls that slept for the disk.
+    pub slept: u64,
+    /// Requests completed by its rings, by the way they took.
+    pub ring: Ways,
+    /// Their bytes.
+    pub ring_bytes: u64,
+    /// Requests that `io_submit` took.
+    pub aio_submitted: u64,
+    /// Requests that `io_getevents` returned.
+    pub aio_completed: u64,
+    /// Signals of POSIX aio, delivered or dequeued.
+    pub aio_signals: u64,
+}
+
+impl Announced {
+    /// Adds `other`.
+    pub fn add(&mut self, other: &Announced) {
+        let Announced { rings, submitted, receives, polls, other: rest, fd_signals, sigio_signals } = other;
+        self.rings += rings;
+        self.submitted += submitted;
+        self.receives.add(receives);
+        self.polls += polls;
+        self.other += rest;
+        self.fd_signals += fd_signals;
+        self.sigio_signals += sigio_signals;
+    }
+}
+
+impl Storage {
+    /// Adds `other`.
+    pub fn add(&mut self, other: &Storage) {
+        let Storage { slept, ring, ring_bytes, aio_submitted, aio_completed, aio_signals } = other;
+        self.slept += slept;
+        self.ring.add(ring);
+        self.ring_bytes += ring_bytes;
+        self.aio_submitted += aio_submitted;
+        self.aio_completed += aio_completed;
+        self.aio_signals += aio_signals;
+    }
+}
+
 /// Readiness waits of a thread; those without descriptors are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Readiness {
@@ -195,8 +265,8 @@ pub struct Readiness {
     pub width_many: u64,
     /// … of unknown width.
     pub width_unknown: u64,
-    /// Calls by family: select, poll, epoll.
-    pub by_call: [u64; 3],
+    /// Calls by family: select, poll, epoll, and readiness requests of an io_uring.
+    pub by_call: [u64; 4],
 }
 
 /// Episodes of one thread on one side, at most 1000 a connection.
@@ -299,15 +369,20 @@ impl Snapshot {
     /// The value below which `share` of the durations in `account` lie, ns (the upper edge of its bucket); `None` if there
     /// are none.
     pub fn quantile(&self, account: Account, share: f64) -> Option<u64> {
-        let buckets = self.distributions.get(&account)?;
-        let total: u64 = buckets.iter().map(|(_, n)| n).sum();
-        let rank = (total as f64 * share).ceil() as u64;
-        let mut seen = 0;
-        buckets.iter().find_map(|(upper, n)| {
-            seen += n;
-            (seen >= rank.max(1)).then_some(*upper)
-        })
+        quantile(self.distributions.get(&account)?, share)
     }
+}
+
+/// The largest value of the bucket that the `share`-quantile lies in; `None` if the buckets, each with its largest value
+/// and its count, hold nothing.
+pub fn quantile(buckets: &[(u64, u64)], share: f64) -> Option<u64> {
+    let total: u64 = buckets.iter().map(|(_, n)| n).sum();
+    let rank = ((total as f64 * share).ceil() as u64).max(1);
+    let mut seen = 0;
+    buckets.iter().find_map(|(upper, n)| {
+        seen += n;
+        (seen >= rank).then_some(*upper)
+    })
 }
 
 impl Readiness {
@@ -387,6 +462,8 @@ impl Thread {
         for (side, episodes) in &other.episodes {
             self.episodes.entry(*side).or_default().add(episodes);
         }
+        self.announced.add(&other.announced);
+        self.storage.add(&other.storage);
         self.sends += other.sends;
         self.sent_bytes += other.sent_bytes;
         self.sleeps += other.sleeps;
@@ -401,5 +478,20 @@ impl Thread {
     /// Time on a CPU, ns.
     pub fn on_cpu_ns(&self) -> u64 {
         Account::ALL.into_iter().filter(|a| a.is_on_cpu()).map(|a| self.ns(a)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_the_upper_edge_of_its_bucket() {
+        let buckets = [(10, 50), (20, 49), (30, 1)];
+        assert_eq!(quantile(&buckets, 0.5), Some(10));
+        assert_eq!(quantile(&buckets, 0.51), Some(20));
+        assert_eq!(quantile(&buckets, 0.99), Some(20));
+        assert_eq!(quantile(&buckets, 1.0), Some(30));
+        assert_eq!(quantile(&[], 0.5), None);
     }
 }

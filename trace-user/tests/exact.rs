@@ -11,10 +11,10 @@ use clap::ValueEnum as _;
 use fixtures::load::Pattern;
 use fixtures::record::Call as OwnCall;
 use fixtures::{Mode, SleepIn};
+use support::built::{Built, FIXTURES, is_surely};
 use support::machine::{by_machine, is_guest, last_cpu, median, now_ns, once_of_three, slope};
 use support::observe::{Observed, Workload, both_ways};
 use support::programs::{load, serve, wait_until_in};
-use support::report::IoModel;
 use support::test_alone;
 use support::tracer::Tracer;
 
@@ -108,126 +108,6 @@ fn epoll_over_fifty_connections_is_multiplexing() {
         is_surely(&observed.trace.verdict.io_model, "multiplexing", None);
         assert_eq!(observed.trace.receives().bytes, 50 * 10 * 4096);
     });
-}
-
-/// A fixture, and the model it is built to have.
-struct Built {
-    mode: Mode,
-    model: &'static str,
-    qualifier: Option<&'static str>,
-    mechanism: Option<&'static str>,
-}
-
-const fn built(mode: Mode, model: &'static str) -> Built {
-    Built { mode, model, qualifier: None, mechanism: None }
-}
-
-const fn multiplexing(mode: Mode, mechanism: &'static str) -> Built {
-    Built { mechanism: Some(mechanism), ..built(mode, "multiplexing") }
-}
-
-const FIXTURES: [Built; 10] = [
-    built(Mode::Blocking, "blocking"),
-    built(Mode::BlockingIterative, "blocking"),
-    Built { qualifier: Some("emulated"), ..built(Mode::PollOne, "blocking") },
-    built(Mode::Nonblocking, "nonblocking"),
-    built(Mode::NonblockingNap, "nonblocking"),
-    multiplexing(Mode::Select, "select"),
-    multiplexing(Mode::Poll, "poll"),
-    multiplexing(Mode::Epoll, "epoll"),
-    multiplexing(Mode::EpollEt, "epoll"),
-    built(Mode::Udp, "blocking"),
-];
-
-impl Built {
-    /// Who serves one connection at a time gets one after another.
-    fn in_turn(&self) -> bool {
-        matches!(self.mode, Mode::BlockingIterative | Mode::PollOne)
-    }
-
-    fn under_load(&self, connections: u32, way: &str) -> Observed {
-        let pattern = match self.mode {
-            Mode::Udp => Pattern::Udp,
-            _ if self.in_turn() => Pattern::InTurn,
-            _ => Pattern::PingPong,
-        };
-        let requests = if self.in_turn() { 60 / connections } else { 60 };
-        let server =
-            if self.mode == Mode::Udp { String::new() } else { format!("--connections {connections}") };
-        println!("{} with {connections} connections", self.mode.name());
-        let clients = format!("--connections {connections} --requests {requests} --think 10");
-        Workload {
-            mode: self.mode,
-            server: &server,
-            pattern,
-            clients: &clients,
-            tracer: "",
-            clients_on: None,
-        }
-        .observe(way)
-    }
-
-    /// The verdict may be missing, but not wrong.
-    fn is_not_wrong(&self, verdict: &IoModel) {
-        let name = &*verdict.name;
-        println!("{}: {name} {:?}", self.mode.name(), verdict.confidence);
-        assert!(name == self.model || name == "inconclusive", "{}: {verdict:#?}", self.mode.name());
-    }
-}
-
-fn is_surely(verdict: &IoModel, model: &str, qualifier: Option<&str>) {
-    let said = (&*verdict.name, verdict.qualifier.as_deref(), verdict.confidence.as_deref());
-    assert_eq!(said, (model, qualifier, Some("high")), "{verdict:#?}");
-}
-
-#[test]
-fn every_fixture_under_load_is_recognised_with_high_confidence() {
-    test_alone!();
-    both_ways(|way| {
-        for fixture in &FIXTURES {
-            let observed = fixture.under_load(4, way);
-            let verdict = &observed.trace.verdict.io_model;
-            is_surely(verdict, fixture.model, fixture.qualifier);
-            if fixture.mechanism.is_some() {
-                assert_eq!(verdict.mechanism.as_deref(), fixture.mechanism);
-            }
-        }
-    });
-}
-
-#[test]
-fn a_single_connection_makes_no_verdict_wrong() {
-    test_alone!();
-    if is_guest() {
-        println!("skipped in a guest: what is concluded from a measurement does not depend on the kernel");
-        return;
-    }
-    for fixture in &FIXTURES {
-        let verdict = fixture.under_load(1, "").trace.verdict.io_model;
-        fixture.is_not_wrong(&verdict);
-        // One descriptor that is polled: both are possible, and both are named.
-        if fixture.mode == Mode::PollOne || fixture.mechanism.is_some() && verdict.name == "inconclusive" {
-            assert_eq!(verdict.name, "inconclusive", "{verdict:#?}");
-            let named = |name| verdict.alternatives.iter().any(|a| a.name == name);
-            assert!(named("blocking") && named("multiplexing"), "{verdict:#?}");
-        }
-    }
-}
-
-#[test]
-fn an_idle_server_gets_no_wrong_verdict() {
-    test_alone!();
-    if is_guest() {
-        println!("skipped in a guest: what is concluded from a measurement does not depend on the kernel");
-        return;
-    }
-    for fixture in &FIXTURES {
-        let server = serve(fixture.mode, "");
-        let report = Tracer::attach(server.pid(), &["--duration=300ms"]).wait().report();
-        fixture.is_not_wrong(&report.verdict.io_model);
-        let sure = report.verdict.io_model.confidence;
-        assert!(sure.as_deref() != Some("high"), "without an episode at most medium: {sure:?}");
-    }
 }
 
 /// The calls to sleep in, and the account of each.

@@ -27,33 +27,66 @@ fn is(report: &Report, model: &str) {
     assert_eq!(verdict.name, model, "{verdict:#?}");
 }
 
+fn nginx(directory: &std::path::Path, port: u16) -> std::process::Command {
+    let at = directory.display();
+    write_page(directory);
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {at}/{kind};"))
+        .concat();
+    let config = format!(
+        "user root; daemon off; worker_processes 4; pid {at}/pid; error_log stderr;
+         events {{ worker_connections 512; }}
+         http {{ access_log off; keepalive_requests 1000000; {temporary}
+                 server {{ listen 127.0.0.1:{port}; root {at}; }} }}"
+    );
+    let file = directory.join("nginx.conf");
+    std::fs::write(&file, config).unwrap();
+    let mut nginx = program("nginx");
+    nginx.arg("-p").arg(directory).arg("-e").arg("stderr").arg("-c").arg(file);
+    nginx
+}
+
 #[test]
 fn nginx_with_four_workers_multiplexes_seen_from_its_master() {
     test_alone!();
     if !are_installed(&["nginx", "wrk"]) {
         return;
     }
-    let server = Server::start(|directory, port| {
-        let at = directory.display();
-        write_page(directory);
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|kind| format!("{kind}_temp_path {at}/{kind};"))
-            .concat();
-        let config = format!(
-            "user root; daemon off; worker_processes 4; pid {at}/pid; error_log stderr;
-             events {{ worker_connections 512; }}
-             http {{ access_log off; keepalive_requests 1000000; {temporary}
-                     server {{ listen 127.0.0.1:{port}; root {at}; }} }}"
-        );
-        let file = directory.join("nginx.conf");
-        std::fs::write(&file, config).unwrap();
-        let mut nginx = program("nginx");
-        nginx.arg("-p").arg(directory).arg("-e").arg("stderr").arg("-c").arg(file);
-        nginx
-    });
+    let server = Server::start(nginx);
     let report = server.traced_under(|port| wrk(port, &[]));
     assert_eq!(report.target.processes, 5, "the master and its workers");
     is(&report, "multiplexing");
+    let master = report.process(server.pid());
+    assert_ne!(master.io_model.as_deref(), Some("signal-driven"), "{master:#?}");
+}
+
+/// Its channels to the workers have O_ASYNC, it sleeps in sigsuspend, and signals wake it; but none says that data came.
+#[test]
+fn nginxs_master_with_o_async_is_not_signal_driven() {
+    test_alone!();
+    if !are_installed(&["nginx", "wrk"]) {
+        return;
+    }
+    let server = Server::start(nginx);
+    assert!(has_o_async(server.pid()), "this nginx does not have what makes it look signal-driven");
+    let report = server.traced_with(&["--no-follow"], |port| {
+        // It answers with new workers, and the old ones' ends are signals too.
+        rustix::process::kill_process(server.process(), rustix::process::Signal::HUP).unwrap();
+        wrk(port, &[])
+    });
+    assert_eq!(report.target.processes, 1, "the master alone");
+    assert_ne!(report.verdict.io_model.name, "signal-driven", "{:#?}", report.verdict.io_model);
+    assert!(report.ns("wait_signal") > 0, "it waited for signals: {report:#?}");
+}
+
+/// Whether a descriptor of the process has `FASYNC` (`include/uapi/asm-generic/fcntl.h`).
+fn has_o_async(pid: u32) -> bool {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap().flatten();
+    let flags = |text: String| {
+        u32::from_str_radix(text.lines().find_map(|l| l.strip_prefix("flags:"))?.trim(), 8).ok()
+    };
+    let texts = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
+    texts.filter_map(flags).any(|flags| flags & 0o20000 != 0)
 }
 
 #[test]

@@ -1,8 +1,10 @@
-//! `cargo xtask setup`: installs what building the probes needs, and with `--vm` what the virtual machines need.
+//! `cargo xtask setup`: installs what building the probes needs, and with `--vm` what the virtual machines need. Other
+//! tasks install through it what they need themselves.
 //!
 //! Each step looks first and says in one line what is needed, what was found and what will be run; a second
 //! run finds everything and runs nothing.
 
+mod apps;
 mod apt;
 mod linker;
 
@@ -86,6 +88,14 @@ pub fn run(args: &Args) -> Result<()> {
 /// When apt cannot be asked, or fails.
 pub fn packages(purpose: &str, names: &[&str]) -> Result<()> {
     apt::packages(purpose, names)?.settle(false).map(|_| ())
+}
+
+/// Installs programs for the tests that Debian does not have.
+///
+/// # Errors
+/// When a registry cannot be reached, or a step fails.
+pub fn apps() -> Result<()> {
+    apps::install(&workspace::root())
 }
 
 /// Whether this process is root.

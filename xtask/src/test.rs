@@ -8,14 +8,16 @@ use anyhow::{Context, Result};
 
 use crate::{process, setup};
 
-/// What the tests use of Debian: real servers, their loads, and what looks at BPF programs and processes.
-const PACKAGES: [&str; 10] = [
+/// What the tests use of Debian: real programs, their loads, and what looks at BPF programs and processes.
+const PACKAGES: [&str; 12] = [
     "bpftool",
+    "fio",
     "lighttpd",
     "memcached",
     "nginx",
     "procps",
     "python3",
+    "python3-venv",
     "redis-server",
     "redis-tools",
     "util-linux",
@@ -41,6 +43,7 @@ pub fn run(args: &Args) -> Result<()> {
     let quiet = NoServices::hold()?;
     setup::packages("the tests", &PACKAGES)?;
     drop(quiet);
+    setup::apps()?;
     let mut test = process::cargo();
     test.arg("test");
     if args.args.is_empty() {

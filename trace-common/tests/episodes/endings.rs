@@ -97,7 +97,7 @@ impl Served {
             Op::SleptElsewhere => self.t.ready.slept_end_at = self.now,
             Op::Ready { width, polled } => {
                 let polled = u8::from(polled);
-                let event = Cover { at: self.now, width: width as u8, polled, reserved: [0; 6] };
+                let event = Cover { at: self.now, width: width as u8, polled, ..Cover::NONE };
                 self.cover = self.cover.later(event);
             }
         }

@@ -73,6 +73,26 @@ proptest! {
     }
 
     #[test]
+    fn a_copy_in_task_work_is_copy_and_what_follows_it_is_kernel(
+        d in prop::array::uniform6(1..1_000u64), sleeps in any::<bool>(),
+    ) {
+        const ENTER: Registers = Registers { nr: 426, args: [5, 0, 0, 0] };
+        let interlude = if sleeps { slept(Account::WaitOther) } else { Event::Out(Off::Preempted, Registers::NONE) };
+        let events = [
+            Event::Enter(ENTER), Event::Exit(ENTER, 1), Event::FirstByte(Registers::NONE), Event::RingCopied,
+            interlude, arrives(0).event, Event::WorkDone,
+        ];
+        let times = (0..7).map(|i| d[..i].iter().sum());
+        let events: Vec<_> = times.zip(events).map(|(then, event)| at(then, event)).collect();
+        let mut replay = Replay::of(&events, Recovery::Off);
+        replay.feed(&at(d.iter().sum::<u64>() + 9, Event::Enter(ENTER)));
+        prop_assert_eq!(replay.account(Account::Copy), d[2]);
+        prop_assert_eq!(replay.account(Account::Kernel), d[0] + d[3] + d[5]);
+        prop_assert_eq!(replay.account(Account::User), d[1] + 9);
+        prop_assert_eq!(replay.noted.observed[Account::Copy.index()], d[2]);
+    }
+
+    #[test]
     fn only_the_same_call_continues_one_that_left_with_erestart(
         code in prop::sample::select(&[-512i64, -513, -514, -516][..]),
         other in prop::option::of(0..3usize), handler in any::<bool>(), by_number in any::<bool>(),
@@ -100,7 +120,7 @@ proptest! {
 
     #[test]
     fn a_sleep_is_booked_by_its_kind_first(
-        class in 0..19u8, kind in kinds(), state in any::<u32>(), iowait in any::<bool>(),
+        class in 0..20u8, kind in kinds(), state in any::<u32>(), iowait in any::<bool>(),
         no_descriptors in any::<bool>(),
     ) {
         let class = class_from_u8(class);

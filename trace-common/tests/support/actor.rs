@@ -2,6 +2,7 @@
 
 use trace_common::account::Account;
 use trace_common::ledger::{Off, Registers, Seed, Stamps};
+use trace_common::syscall::CallClass;
 
 use super::SKEW;
 use super::event::{Event, Traced};
@@ -77,7 +78,8 @@ impl Teller {
         let Some(call) = &mut self.call else { return };
         let (regs, receives) = (call.regs, call.kind.class.may_receive());
         call.copied |= receives;
-        let then = if receives { Account::Copy } else { self.on_cpu };
+        let for_a_ring = call.kind.class == CallClass::Completion;
+        let then = if receives || for_a_ring { Account::Copy } else { self.on_cpu };
         self.cross(Event::FirstByte(regs), then);
     }
 

@@ -13,6 +13,10 @@ pub enum Event {
     Exit(Registers, i64),
     /// A byte is copied to it.
     FirstByte(Registers),
+    /// A receive of an io_uring has copied what it received.
+    RingCopied,
+    /// Its task work is done.
+    WorkDone,
     /// It leaves its CPU.
     Out(Off, Registers),
     /// It gets onto a CPU.

@@ -143,6 +143,8 @@ impl Replay {
                 ledger::leave(&mut self.thread);
             }
             Event::FirstByte(regs) => ledger::first_byte(t, START, now, regs, sink),
+            Event::RingCopied => ledger::ring_copied(t, now, sink),
+            Event::WorkDone => ledger::work_done(t, now, sink),
             Event::Out(off, seed) => ledger::switch_out(t, START, now, off, seed, stamps, sink),
             Event::In(seed) => {
                 let seed = if t.sched() == Sched::Unseen { seed } else { Seed::NONE };

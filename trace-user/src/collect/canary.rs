@@ -42,7 +42,7 @@ pub fn run(maps: &mut Maps, proc: &Proc, control: Control) -> Result<(Calibratio
         .context("the canary's thread")?;
     let tid = told.recv()?;
     let pid = std::process::id();
-    maps.register(tid, pid, slot)?;
+    maps.register(tid, pid, slot, false)?;
     maps.set_control(Control { start: clock::now(), log_calls: 1, ..control })?;
     start.send(())?;
     let driven = drive(&mut near, proc, pid, tid);

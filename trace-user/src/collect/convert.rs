@@ -9,9 +9,10 @@ use trace_common::conn::{Conn, Ending, Side, flag as conn_flag};
 use trace_common::loss::{Loss, Sink};
 use trace_common::ready::{Ready, Width};
 use trace_common::thread::{Sched, Thread as Record, flag};
+use trace_common::uring::Ring;
 
 use crate::kernel::names;
-use crate::snapshot::{Connection, Episodes, InFlight, Readiness, Thread};
+use crate::snapshot::{Announced, Connection, Episodes, InFlight, Readiness, Storage, Thread};
 
 /// A sink for what happens while a record is closed on the host: nothing of it is new.
 pub struct Quiet;
@@ -51,6 +52,18 @@ pub fn thread(record: &Record, comm: String, span: Span) -> Thread {
         accepts: record.accepts,
         readiness: readiness(&record.ready),
         episodes: Side::ALL.into_iter().map(|s| (s, episodes(record, s))).collect(),
+        announced: Announced {
+            fd_signals: record.fd_signals,
+            sigio_signals: record.sigio_signals,
+            ..Announced::default()
+        },
+        storage: Storage {
+            slept: record.storage_slept,
+            aio_submitted: record.aio_submitted,
+            aio_completed: record.aio_completed,
+            aio_signals: record.aio_signals,
+            ..Storage::default()
+        },
         sends: record.sends,
         sent_bytes: record.sent_bytes,
         sleeps: record.sleeps,
@@ -88,7 +101,7 @@ fn readiness(ready: &Ready) -> Readiness {
         width_datagram: by(Width::Datagram),
         width_many: by(Width::Many),
         width_unknown: by(Width::Unknown),
-        by_call: [ready.by_call[0], ready.by_call[1], ready.by_call[2]],
+        by_call: [ready.by_call[0], ready.by_call[1], ready.by_call[2], 0],
     }
 }
 
@@ -101,11 +114,63 @@ fn episodes(record: &Record, side: Side) -> Episodes {
         ready_narrow: by(Ending::ReadyNarrow),
         ready_unknown: by(Ending::ReadyUnknown),
         polled: by(Ending::Polled),
-        signalled: 0,
+        signalled: by(Ending::Signalled),
         completed: 0,
         connections: u64::from(record.connections[s]),
         narrow_connections: u64::from(record.narrow_connections[s]),
     }
+}
+
+/// What [`Thread::receive_syscall`] says of receives that were completed by a ring.
+pub const BY_RING: &str = "io_uring";
+
+/// Adds each ring to the thread that owns it; to the first thread of its process, or to any, if that one has ended.
+pub fn add_rings(threads: &mut [Thread], rings: &[Ring]) {
+    for ring in rings {
+        let owner = [ring.tid, ring.tgid]
+            .into_iter()
+            .find_map(|tid| threads.iter().position(|t| t.tid == tid && t.pid == ring.tgid))
+            .or_else(|| threads.iter().position(|t| t.pid == ring.tgid));
+        if let Some(owner) = owner {
+            add_ring(&mut threads[owner], ring);
+        }
+    }
+}
+
+fn add_ring(thread: &mut Thread, ring: &Ring) {
+    thread.receives.add(&ring.receives);
+    thread.accepts.add(&ring.accepts);
+    thread.sends += ring.sends;
+    thread.sent_bytes += ring.sent_bytes;
+    if ring.receives.calls > 0 {
+        thread.receive_syscall = Some(BY_RING.to_owned());
+    }
+    for side in Side::ALL {
+        let episodes = thread.episodes.entry(side).or_default();
+        episodes.completed += ring.episodes[side.index()];
+        episodes.connections += ring.connections[side.index()];
+    }
+    let polls = ring.polls.iter().sum::<u64>();
+    let readiness = &mut thread.readiness;
+    readiness.returned += polls;
+    readiness.events += polls;
+    readiness.by_call[3] += polls;
+    readiness.width_one += ring.polls[Width::One as usize];
+    readiness.width_many += ring.polls[Width::Many as usize];
+    readiness.width_unknown += ring.polls[Width::Unknown as usize];
+    thread.announced.add(&Announced {
+        rings: u64::from(ring.submitted + ring.receives.calls + ring.storage + polls + ring.other > 0),
+        submitted: ring.submitted,
+        receives: ring.receive_ways,
+        polls,
+        other: ring.other,
+        ..Announced::default()
+    });
+    thread.storage.add(&Storage {
+        ring: ring.storage_ways,
+        ring_bytes: ring.storage_bytes,
+        ..Storage::default()
+    });
 }
 
 fn in_flight(record: &Record, span: Span) -> Option<InFlight> {

@@ -11,7 +11,8 @@ use trace_common::conn::Conn;
 use trace_common::hist::Histogram;
 use trace_common::kernel::Control;
 use trace_common::loss::Losses;
-use trace_common::thread::Thread;
+use trace_common::thread::{Thread, flag};
+use trace_common::uring::Ring;
 
 /// A foreign plain type as a map value.
 #[derive(Clone, Copy)]
@@ -22,6 +23,8 @@ struct Plain<T>(T);
 unsafe impl Pod for Plain<Control> {}
 // SAFETY: see above.
 unsafe impl Pod for Plain<Conn> {}
+// SAFETY: see above.
+unsafe impl Pod for Plain<Ring> {}
 // SAFETY: see above.
 unsafe impl Pod for Plain<Losses> {}
 // SAFETY: see above.
@@ -50,6 +53,7 @@ pub struct Maps {
     free: Queue<MapData, u32>,
     control: Array<MapData, Plain<Control>>,
     conns: HashMap<MapData, u64, Plain<Conn>>,
+    rings: HashMap<MapData, u64, Plain<Ring>>,
     listen_ports: Array<MapData, u64>,
     losses: PerCpuArray<MapData, Plain<Losses>>,
     distributions: PerCpuArray<MapData, Plain<Histogram>>,
@@ -71,6 +75,7 @@ impl Maps {
             free: Queue::try_from(take(ebpf, "FREE_SLOTS")?)?,
             control: Array::try_from(take(ebpf, "CONTROL")?)?,
             conns: HashMap::try_from(take(ebpf, "CONNS")?)?,
+            rings: HashMap::try_from(take(ebpf, "RINGS")?)?,
             listen_ports: Array::try_from(take(ebpf, "LISTEN_PORTS")?)?,
             losses: PerCpuArray::try_from(take(ebpf, "LOSSES")?)?,
             distributions: PerCpuArray::try_from(take(ebpf, "DISTRIBUTIONS")?)?,
@@ -112,8 +117,12 @@ impl Maps {
     ///
     /// # Errors
     /// If the thread id is beyond the table.
-    pub fn register(&mut self, tid: u32, tgid: u32, slot: u32) -> Result<()> {
-        self.slots.write(slot, &Thread::unseen(tid, tgid));
+    pub fn register(&mut self, tid: u32, tgid: u32, slot: u32, kernel_io: bool) -> Result<()> {
+        let mut record = Thread::unseen(tid, tgid);
+        if kernel_io {
+            record.flags |= flag::KERNEL_IO;
+        }
+        self.slots.write(slot, &record);
         self.tid_slot.set(tid, slot, 0).with_context(|| format!("thread {tid} is beyond pid_max"))
     }
 
@@ -156,6 +165,11 @@ impl Maps {
     /// All connections.
     pub fn connections(&self) -> Vec<Conn> {
         self.conns.iter().flatten().map(|(_, conn)| conn.0).collect()
+    }
+
+    /// All rings.
+    pub fn rings(&self) -> Vec<Ring> {
+        self.rings.iter().flatten().map(|(_, ring)| ring.0).collect()
     }
 
     /// Loss counters, summed over CPUs.
@@ -223,9 +237,11 @@ fn total_bytes(ebpf: &Ebpf) -> u64 {
     ebpf.maps()
         .filter_map(|(_, map)| {
             let info = match map {
-                Map::Array(data) | Map::Queue(data) | Map::LruHashMap(data) | Map::RingBuf(data) => {
-                    data.info().ok()?
-                }
+                Map::Array(data)
+                | Map::Queue(data)
+                | Map::HashMap(data)
+                | Map::LruHashMap(data)
+                | Map::RingBuf(data) => data.info().ok()?,
                 Map::PerCpuArray(data) => {
                     let info = data.info().ok()?;
                     let cpus = aya::util::nr_cpus().ok()? as u64;

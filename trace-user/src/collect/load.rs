@@ -5,25 +5,59 @@ use std::path::Path;
 use crate::kernel::btf::Facts;
 use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
 
+/// One program, and where it is attached.
+#[derive(Clone, Copy, Debug)]
+pub struct Hook {
+    /// Name of the program in the object.
+    pub program: &'static str,
+    /// Tracepoint, by the names that kernels have for it, the newest first.
+    pub tracepoints: &'static [&'static str],
+    /// What is lost without it; `None` if nothing can be measured then.
+    pub lost: Option<&'static str>,
+}
+
+const fn required(name: &'static [&'static str]) -> Hook {
+    Hook { program: name[0], tracepoints: name, lost: None }
+}
+
+const fn optional(name: &'static [&'static str], lost: &'static str) -> Hook {
+    Hook { program: name[0], tracepoints: name, lost: Some(lost) }
+}
+
+/// What is lost without any of the hooks on rings.
+const NO_RINGS: &str = "io_uring is not seen";
+
 /// The hooks, in the order in which they are attached: the scheduler first, then exits, then entries, so that nothing
 /// that begins under trace ends unseen; one gate opens last.
-pub const HOOKS: [&str; 9] = [
-    "sched_process_exit",
-    "sched_process_exec",
-    "task_newtask",
-    "sched_waking",
-    "sched_switch",
-    "sys_exit",
-    "sock_recv_length",
-    "skb_copy_datagram_iovec",
-    "sys_enter",
+pub const HOOKS: [Hook; 18] = [
+    required(&["sched_process_exit"]),
+    required(&["sched_process_exec"]),
+    required(&["task_newtask"]),
+    required(&["sched_waking"]),
+    required(&["sched_switch"]),
+    required(&["sys_exit"]),
+    optional(&["io_uring_complete"], NO_RINGS),
+    optional(&["io_uring_task_work_run"], "task work counts as user time after a copy"),
+    optional(&["io_uring_queue_async_work"], "io-wq's share is not known"),
+    optional(&["io_uring_poll_arm"], "receives by multishot requests may not be recognised"),
+    optional(&["io_uring_task_add"], "multishot requests older than the trace are not known"),
+    Hook {
+        program: "io_uring_submit",
+        tracepoints: &["io_uring_submit_req", "io_uring_submit_sqe"],
+        lost: Some("io_uring's multishot and readiness requests are not known"),
+    },
+    optional(&["io_uring_create"], "rings are known from their first request on only"),
+    optional(&["signal_generate"], "signals dequeued without siginfo are not recognised"),
+    optional(&["signal_deliver"], "signal-driven I/O is not seen"),
+    optional(&["sock_recv_length"], "receives are resolved by descriptor (kernel before 6.3)"),
+    optional(&["skb_copy_datagram_iovec"], "no first-byte event: every copy is an upper bound"),
+    required(&["sys_enter"]),
 ];
 
-/// Hooks whose absence costs figures but not the run, with what is lost.
-const OPTIONAL: [(&str, &str); 2] = [
-    ("sock_recv_length", "receives are resolved by descriptor (kernel before 6.3)"),
-    ("skb_copy_datagram_iovec", "no first-byte event: every copy is an upper bound"),
-];
+/// All tracepoints that a hook may be attached to.
+pub fn tracepoints() -> impl Iterator<Item = &'static str> {
+    HOOKS.iter().flat_map(|hook| hook.tracepoints.iter().copied())
+}
 
 /// How large the maps are made.
 #[derive(Clone, Copy, Debug)]
@@ -102,18 +136,21 @@ pub fn attach(
     ebpf: &mut Ebpf,
     btf: &Btf,
     facts: &Facts,
-    hook: &'static str,
+    hook: Hook,
 ) -> Result<Option<(&'static str, &'static str)>, LoadError> {
-    let optional = OPTIONAL.iter().find(|(name, _)| *name == hook);
-    if let (Some(lost), false) = (optional, facts.tracepoints.contains(hook)) {
-        return Ok(Some(*lost));
-    }
-    let program = ebpf.program_mut(hook).ok_or(LoadError::NoProgram(hook))?;
+    let Hook { program: name, tracepoints, lost } = hook;
+    let present = tracepoints.iter().find(|tracepoint| facts.tracepoints.contains(*tracepoint));
+    let tracepoint = match (present, lost) {
+        (Some(tracepoint), _) => tracepoint,
+        (None, Some(lost)) => return Ok(Some((name, lost))),
+        (None, None) => name,
+    };
+    let program = ebpf.program_mut(name).ok_or(LoadError::NoProgram(name))?;
     let program: &mut BtfTracePoint =
-        program.try_into().map_err(|source| LoadError::Refused { hook, source })?;
+        program.try_into().map_err(|source| LoadError::Refused { hook: name, source })?;
     program
-        .load(hook, btf)
+        .load(tracepoint, btf)
         .and_then(|()| program.attach().map(|_| ()))
-        .map_err(|source| LoadError::Refused { hook, source })?;
+        .map_err(|source| LoadError::Refused { hook: name, source })?;
     Ok(None)
 }

@@ -6,10 +6,6 @@ use std::os::fd::{AsFd, AsRawFd};
 use aya::Ebpf;
 use trace_common::loss::{Loss, Losses};
 
-/// Counters of the contract (DESIGN §7) that the probes of this tier never add to: what they count cannot happen without
-/// io_uring's completions or slot reuse.
-const ALWAYS_THERE: [&str; 2] = ["completed_unmatched", "generation_dropped"];
-
 /// What user space noticed itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Noticed {
@@ -23,11 +19,7 @@ pub struct Noticed {
 pub fn report(kernel: &Losses, noticed: Noticed, recursion: u64) -> BTreeMap<String, u64> {
     let mut loss: BTreeMap<String, u64> =
         Loss::ALL.iter().map(|l| (name(*l).to_owned(), kernel.counts[*l as usize])).collect();
-    for name in ALWAYS_THERE {
-        loss.insert(name.to_owned(), 0);
-    }
-    let nested = kernel.counts[Loss::Nested as usize];
-    loss.insert("recursion_missed".to_owned(), recursion + nested);
+    loss.insert("recursion_missed".to_owned(), recursion);
     loss.insert("torn_reads".to_owned(), noticed.torn_reads);
     loss.insert("threads_missed".to_owned(), noticed.threads_missed);
     loss
@@ -51,6 +43,8 @@ const fn name(loss: Loss) -> &'static str {
         Loss::EarlyWakeups => "early_wakeups",
         Loss::ConnectionsSeen => "connections_seen",
         Loss::WideScansCut => "wide_scans_cut",
+        Loss::CompletedUnmatched => "completed_unmatched",
+        Loss::GenerationDropped => "generation_dropped",
     }
 }
 
@@ -63,4 +57,19 @@ pub fn recursion_misses(ebpf: &Ebpf) -> u64 {
             text.lines().find_map(|l| l.strip_prefix("recursion_misses:")?.trim().parse::<u64>().ok())
         })
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_missing_once_is_counted_once() {
+        let mut kernel = Losses::ZERO;
+        kernel.counts[Loss::Nested as usize] = 2;
+        let noticed = Noticed { torn_reads: 4, threads_missed: 8 };
+        let loss = report(&kernel, noticed, 1);
+        assert_eq!((loss["recursion_missed"], loss["nested"]), (1, 2));
+        assert_eq!(loss.values().sum::<u64>(), 1 + 2 + 4 + 8);
+    }
 }

@@ -17,7 +17,7 @@ use super::loss::{self, Noticed};
 use super::{Options, Progress, canary, clock, object, silent};
 use crate::failure::{Code, Failure};
 use crate::kernel::btf::{BtfError, Facts};
-use crate::kernel::proc::Proc;
+use crate::kernel::proc::{Proc, Stat};
 use crate::snapshot::{
     Calibration, Connection, EndedBy, Host, Process, Schedstat, Snapshot, Thread, Tool, Window,
 };
@@ -80,7 +80,7 @@ impl<'a> Session<'a> {
             log_calls: options.log_calls.min(1),
             by_descriptor: u32::from(by_descriptor),
             follow: u32::from(options.follow),
-            tracer: std::process::id(),
+            reserved: 0,
             rq_offset: 0,
         };
         progress(Progress::Step("checking the probes with known receives"));
@@ -174,8 +174,10 @@ impl<'a> Session<'a> {
             return Ok(false);
         }
         let Some(slot) = self.maps.allocate() else { return Ok(false) };
-        self.maps.register(tid, pid, slot).map_err(broken)?;
-        if let Some(stat) = self.proc.stat(pid, tid) {
+        let stat = self.proc.stat(pid, tid);
+        let kernel_io = stat.as_ref().is_some_and(Stat::is_kernel_io);
+        self.maps.register(tid, pid, slot, kernel_io).map_err(broken)?;
+        if let Some(stat) = stat {
             self.names.insert(tid, stat.comm);
         }
         Ok(true)
@@ -192,7 +194,7 @@ impl<'a> Session<'a> {
     fn listeners(&mut self) -> anyhow::Result<()> {
         let pids: Vec<u32> = self.processes.keys().copied().collect();
         for pid in pids {
-            let inodes = self.proc.socket_inodes(pid);
+            let inodes = self.proc.sockets(pid).unwrap_or_default();
             for port in self.proc.listen_ports(pid, &inodes) {
                 self.maps.listen_on(port)?;
             }
@@ -351,6 +353,7 @@ impl<'a> Session<'a> {
             self.noticed.torn_reads += u64::from(torn && self.control.end != 0);
             threads.push(self.living(record, span, samples, stats.get(&record.tid)));
         }
+        convert::add_rings(&mut threads, &self.maps.rings());
         threads.sort_by_key(|t| (t.pid, t.tid));
         let losses = self.maps.losses().map_err(broken)?;
         let connections: Vec<Connection> = self.maps.connections().iter().map(convert::connection).collect();
@@ -431,7 +434,7 @@ impl<'a> Session<'a> {
 }
 
 fn load_probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
-    let facts = Facts::read(&options.btf, &load::HOOKS).map_err(no_btf)?;
+    let facts = Facts::read(&options.btf, load::tracepoints()).map_err(no_btf)?;
     give_back();
     let threads: usize = options.pids.iter().map(|p| proc.threads(*p).len()).sum();
     let slots = MIN_SLOTS.max((threads as u32).saturating_mul(2));

@@ -59,21 +59,21 @@ pub fn run(btf: &Path, sing: bool) -> Trial {
         trial.failure.get_or_insert(failure);
     }
     let tried = trial.hooks.len();
-    trial.hooks.extend(HOOKS.into_iter().skip(tried).map(|hook| (hook, Outcome::Untried)));
+    trial.hooks.extend(HOOKS.into_iter().skip(tried).map(|hook| (hook.program, Outcome::Untried)));
     trial
 }
 
 impl Trial {
     fn run(&mut self, btf_path: &Path, sing: bool) -> Result<(), Failure> {
         let object = object::bytes().map_err(|e| Failure::internal("the probe object cannot be read", e))?;
-        let facts = Facts::read(btf_path, &HOOKS).map_err(no_btf)?;
+        let facts = Facts::read(btf_path, load::tracepoints()).map_err(no_btf)?;
         self.fields = Some(fields(&facts));
         let proc = Proc::system();
         let sizes = Sizes { pid_max: proc.pid_max(), slots: SLOTS };
         let (mut ebpf, btf) = load::open(&object, btf_path, &facts, sizes).map_err(refused)?;
         for hook in HOOKS {
             let outcome = self.outcome(load::attach(&mut ebpf, &btf, &facts, hook));
-            self.hooks.push((hook, outcome));
+            self.hooks.push((hook.program, outcome));
         }
         if !sing || self.failure.is_some() {
             return Ok(());
@@ -105,11 +105,7 @@ impl Trial {
         let absent = |name: &str| {
             self.hooks.iter().any(|(hook, outcome)| *hook == name && matches!(outcome, Outcome::Absent(_)))
         };
-        Control {
-            by_descriptor: u32::from(absent("sock_recv_length")),
-            tracer: std::process::id(),
-            ..Control::default()
-        }
+        Control { by_descriptor: u32::from(absent("sock_recv_length")), ..Control::default() }
     }
 }
 

@@ -4,6 +4,13 @@ use super::{Check, Section, Status};
 use crate::collect::trial::{Outcome, Trial};
 use crate::snapshot::Calibration;
 
+/// Fields whose absence costs a figure, with what is lost. Others are names that a field had in some kernels only,
+/// or belong to hooks that say for themselves what is lost.
+const COSTLY: [(&str, &str); 1] = [(
+    "task_struct:sched_info",
+    "switches that are hidden from tracing cannot be recovered (unknown time, missed_switches)",
+)];
+
 /// Kernel types, hooks, canary.
 pub fn checks(trial: &Trial, kept_silent: bool) -> Vec<Check> {
     let mut checks = vec![fields(trial)];
@@ -26,12 +33,13 @@ fn fields(trial: &Trial) -> Check {
             check(Status::Pass, format!("all {} found", fields.wanted))
         }
         Some(fields) => {
-            let found = fields.wanted - fields.missing.len();
-            check(
-                Status::Warn,
-                format!("{found} of {} found, not: {}", fields.wanted, fields.missing.join(", ")),
-            )
-            .lost(format!("what is read from {}", fields.missing.join(", ")))
+            let (found, missing) = (fields.wanted - fields.missing.len(), fields.missing.join(", "));
+            let found = format!("{found} of {} found; this kernel does not have {missing}", fields.wanted);
+            let is_missing = |prefix: &str| fields.missing.iter().any(|path| path.starts_with(prefix));
+            match COSTLY.iter().find(|(prefix, _)| is_missing(prefix)) {
+                Some((_, lost)) => check(Status::Warn, found).lost(*lost),
+                None => check(Status::Info, found),
+            }
         }
     }
 }
@@ -78,6 +86,7 @@ fn canary(trial: &Trial, kept_silent: bool) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collect::trial::Fields;
 
     #[test]
     fn a_canary_that_saw_nothing_is_never_healthy() {
@@ -90,6 +99,21 @@ mod tests {
         assert_eq!(sung(22, 778), Status::Warn);
         assert_eq!(sung(23, 779), Status::Pass);
         assert_eq!(canary_status(&Trial::default()), Status::Unknown);
+    }
+
+    #[test]
+    fn a_field_that_was_renamed_is_no_loss() {
+        let status = |missing| {
+            let fields = Some(Fields { wanted: 57, missing: vec![missing] });
+            fields_status(&Trial { fields, ..Trial::default() })
+        };
+        assert_eq!(status("io_kiocb:task"), Status::Info);
+        assert_eq!(status("task_struct:sched_info.last_arrival"), Status::Warn);
+        assert_eq!(fields_status(&Trial::default()), Status::Fail);
+    }
+
+    fn fields_status(trial: &Trial) -> Status {
+        fields(trial).status
     }
 
     fn canary_status(trial: &Trial) -> Status {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use btfparse::{Offset, Readable, TypeInformation};
-use trace_common::kernel::Offsets;
+use btfparse::{Integer32Value, Offset, Readable, TypeInformation, TypeVariant};
+use trace_common::kernel::{MISSING, Offsets};
 
 /// Where a kernel with `CONFIG_DEBUG_INFO_BTF` shows its own types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -21,6 +21,12 @@ const REQUIRED: [&str; 9] = [
     "file_inode",
     "socket_sk",
 ];
+
+/// Marks a path in [`Offsets`] that names a value of an enum and no field.
+const ENUM: &str = "enum";
+/// Arguments of `io_uring_complete` where it passes the completion itself (6.13), the `void *` included; before there
+/// were eight.
+const COMPLETE_BY_CQE: usize = 4;
 
 /// Why the kernel's types cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +76,9 @@ impl Facts {
     ///
     /// # Errors
     /// If there are none, or a field is missing without which nothing can be measured.
-    pub fn read(path: &Path, wanted: &[&'static str]) -> Result<Facts, BtfError> {
+    pub fn read(path: &Path, wanted: impl Iterator<Item = &'static str>) -> Result<Facts, BtfError> {
         let types = KernelTypes::read(path)?;
-        let tracepoints = wanted.iter().copied().filter(|t| types.has_tracepoint(t)).collect();
+        let tracepoints = wanted.filter(|t| types.has_tracepoint(t)).collect();
         Ok(Facts { offsets: types.offsets()?, tracepoints })
     }
 }
@@ -103,6 +109,10 @@ impl KernelTypes {
         let mut iowait_bit = 0;
         for (name, path, value) in offsets.fields() {
             let Some((container, member)) = path.split_once(':') else { continue };
+            if container == ENUM {
+                *value = self.enum_value(member).unwrap_or(MISSING);
+                continue;
+            }
             let found = self.types.id_of(container).and_then(|id| self.types.offset_of(id, member).ok());
             match found {
                 Some((_, Offset::ByteOffset(byte))) => *value = byte,
@@ -115,6 +125,30 @@ impl KernelTypes {
             }
         }
         offsets.iowait_bit = iowait_bit;
+        if self.arguments("btf_trace_io_uring_complete") == Some(COMPLETE_BY_CQE) {
+            offsets.complete_by_cqe = 0;
+        }
         Ok(offsets)
+    }
+
+    /// The value that some enum gives to `name`.
+    fn enum_value(&self, name: &str) -> Option<u32> {
+        self.types.get().values().find_map(|variant| {
+            let TypeVariant::Enum(list) = variant else { return None };
+            let value = list.named_value_list().iter().find(|v| v.name == name)?.value;
+            match value {
+                Integer32Value::Signed(value) => u32::try_from(value).ok(),
+                Integer32Value::Unsigned(value) => Some(value),
+            }
+        })
+    }
+
+    /// Number of arguments of a tracepoint's function, with the `void *` that comes first.
+    fn arguments(&self, typedef: &str) -> Option<usize> {
+        let function = self.types.pointee_tid(self.types.id_of(typedef)?).ok()?;
+        match self.types.from_id(function)? {
+            TypeVariant::FuncProto(proto) => Some(proto.parameter_list().len()),
+            _ => None,
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What is worth a second look, and what cannot be seen.
 
+use super::counted;
+use super::storage;
 use super::tally::share;
 use super::thresholds::{BURNING_ASKS_PER_SECOND, SPIN_FINDING};
 use super::verdict::{Finding, IoModel, IoVerdict};
@@ -7,7 +9,7 @@ use crate::snapshot::Snapshot;
 
 /// Findings on `snapshot`, whose verdict is `verdict`.
 pub fn find(snapshot: &Snapshot, verdict: &IoVerdict) -> Vec<Finding> {
-    [spins_before_sleep(snapshot, verdict), polling_burns_cpu(snapshot, verdict), idle(snapshot)]
+    [spins_before_sleep(snapshot, verdict), polling_burns_cpu(snapshot, verdict), idle(snapshot, verdict)]
         .into_iter()
         .flatten()
         .collect()
@@ -53,9 +55,10 @@ fn polling_burns_cpu(snapshot: &Snapshot, verdict: &IoVerdict) -> Option<Finding
     })
 }
 
-fn idle(snapshot: &Snapshot) -> Option<Finding> {
+fn idle(snapshot: &Snapshot, verdict: &IoVerdict) -> Option<Finding> {
+    let on_files = verdict.qualifier.as_deref() == Some(storage::QUALIFIER);
     let receives: u64 = snapshot.threads.iter().map(|t| t.receives.with_data).sum();
-    (receives == 0).then(|| {
+    (receives == 0 && !on_files).then(|| {
         finding(
             "idle",
             "info",
@@ -68,10 +71,12 @@ fn idle(snapshot: &Snapshot) -> Option<Finding> {
 
 /// What this run cannot see, each a sentence.
 pub fn blind_spots(snapshot: &Snapshot) -> Vec<String> {
-    let mut spots = vec![
-        "io_uring, aio and signal-driven receives are not traced in this version.".to_owned(),
-        "Time in interrupts lies inside user, kernel and copy.".to_owned(),
-    ];
+    let mut spots = vec!["Time in interrupts lies inside user, kernel and copy.".to_owned()];
+    if snapshot.threads.iter().any(|t| t.announced.rings > 0) {
+        spots.push(
+            "What an io_uring does in task work before its first copied byte counts as user time.".to_owned(),
+        );
+    }
     if snapshot.loss.get("compat_calls").is_some_and(|n| *n > 0) {
         spots.push(
             "32-bit system calls were seen; their numbers mean other calls and are not classified."
@@ -82,8 +87,9 @@ pub fn blind_spots(snapshot: &Snapshot) -> Vec<String> {
         ["recovered_switches", "recovered_wakeups"].map(|n| snapshot.loss.get(n).copied().unwrap_or(0));
     if recovered.iter().sum::<u64>() > 0 {
         spots.push(format!(
-            "{} switches and {} wake-ups were hidden from tracing and taken from the scheduler's own stamps.",
-            recovered[0], recovered[1]
+            "Hidden from tracing, and taken from the scheduler's own stamps: {} and {}.",
+            counted(recovered[0], "switch", "switches"),
+            counted(recovered[1], "wake-up", "wake-ups")
         ));
     }
     spots

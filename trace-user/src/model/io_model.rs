@@ -8,7 +8,7 @@ use super::thresholds::{
     UNDECIDED_SHARE, WIDTH_CONNECTIONS, WINNER_SHARE,
 };
 use super::verdict::{Alternative, Confidence, Evidence, IoModel, IoVerdict, Kind};
-use super::wilson;
+use super::{counted, wilson};
 
 /// The models that episodes can name.
 const MODELS: [IoModel; 5] = [
@@ -28,6 +28,8 @@ pub struct Limits {
     pub threads_missed: u64,
     /// Whether the canary was seen exactly; `None` if nothing of it was seen.
     pub canary: Option<bool>,
+    /// Whether signals were traced.
+    pub signals_seen: bool,
     /// Whether the sides that decide are those of a server; if not, the verdict is that of a client.
     pub server_side: bool,
 }
@@ -44,7 +46,7 @@ pub fn decide(tally: &Tally, limits: Limits) -> IoVerdict {
     if narrow_is_undecided(tally) {
         return one_or_many(tally);
     }
-    if told_by_signal(tally) {
+    if told_by_signal(tally, limits) {
         return polling_or_signals(tally);
     }
     let mut counts: Vec<(IoModel, u64)> = MODELS.iter().map(|m| (*m, tally.episodes(*m))).collect();
@@ -101,10 +103,12 @@ fn named(
         evidence,
         settle,
         upstream: None,
+        storage: None,
     }
 }
 
-fn others(shares: &BTreeMap<IoModel, f64>, winner: IoModel) -> Vec<Alternative> {
+/// The models that had a share, but `winner`.
+pub(super) fn others(shares: &BTreeMap<IoModel, f64>, winner: IoModel) -> Vec<Alternative> {
     shares
         .iter()
         .filter(|(model, share)| **model != winner && **share > 0.0)
@@ -118,9 +122,12 @@ fn narrow_is_undecided(tally: &Tally) -> bool {
     few && share(tally.narrow, tally.decided()) > 1.0 - WINNER_SHARE
 }
 
-/// Empty asks on connections whose owner asked for signals: a handler that drains a socket asks in vain, too.
-fn told_by_signal(tally: &Tally) -> bool {
-    share(tally.polled, tally.decided()) > 1.0 - WINNER_SHARE && tally.o_async * 2 >= tally.listed.max(1)
+/// Empty asks on connections whose owner asked for signals: a handler that drains a socket asks in vain, too. Where
+/// signals are traced, the signal is what such an episode ends with.
+fn told_by_signal(tally: &Tally, limits: Limits) -> bool {
+    !limits.signals_seen
+        && share(tally.polled, tally.decided()) > 1.0 - WINNER_SHARE
+        && tally.o_async * 2 >= tally.listed.max(1)
 }
 
 /// Who asks in vain and then sleeps in a readiness wait multiplexes; polling is to ask without ever sleeping so.
@@ -154,6 +161,7 @@ fn empty(name: IoModel) -> IoVerdict {
         evidence: Vec::new(),
         settle: None,
         upstream: None,
+        storage: None,
     }
 }
 
@@ -189,11 +197,11 @@ fn one_or_many(tally: &Tally) -> IoVerdict {
     verdict.evidence.push(evidence(
         "one-peer-few-connections",
         format!(
-            "{} of {} waits were over exactly one peer, but only {} connections were seen: a loop with a single client \
-             and a thread that waits on its only connection look alike.",
+            "{} of {} waits were over exactly one peer, but only {} seen: a loop with a single client and a thread that \
+             waits on its only connection look alike.",
             tally.waits_one,
             tally.waits_one + tally.waits_many,
-            tally.narrow_connections
+            were(tally.narrow_connections)
         ),
         tally.narrow_connections as f64,
         Some(WIDTH_CONNECTIONS as f64),
@@ -223,7 +231,7 @@ fn polling_or_signals(tally: &Tally) -> IoVerdict {
     verdict.alternatives = [IoModel::SignalDriven, IoModel::Nonblocking]
         .map(|model| Alternative { name: model.name().to_owned(), share: None })
         .to_vec();
-    verdict.settle = Some("Signals are not traced in this version, so it cannot be settled here.".to_owned());
+    verdict.settle = Some("The hook signal_deliver is missing, so it cannot be settled here.".to_owned());
     verdict
 }
 
@@ -285,8 +293,34 @@ fn structure(tally: &Tally, winner: IoModel, emulated: bool) -> Vec<Evidence> {
             vec![asked(tally, "asked without waiting", tally.asked_nonblocking), sleeping(tally)]
         }
         IoModel::Multiplexing => vec![wide(tally), connections(tally.connections)],
-        _ => Vec::new(),
+        IoModel::SignalDriven => {
+            vec![asked(tally, "asked for signals (O_ASYNC)", tally.o_async), signals(tally)]
+        }
+        IoModel::Asynchronous => vec![rings(tally)],
+        IoModel::Mixed | IoModel::Inconclusive => Vec::new(),
     }
+}
+
+fn signals(tally: &Tally) -> Evidence {
+    let told = tally.fd_signals + tally.sigio_signals;
+    let text = format!(
+        "{told} signals of I/O were delivered or dequeued, {} of which named a descriptor (F_SETSIG).",
+        tally.fd_signals
+    );
+    evidence("signals", text, told as f64, Some(1.0), Kind::Structure, told > 0)
+}
+
+fn rings(tally: &Tally) -> Evidence {
+    let ways = tally.ring_receives;
+    let text = format!(
+        "{} receives were completed by {}: {} at once, {} after the kernel had waited, {} by io-wq.",
+        ways.total(),
+        if tally.rings == 1 { "one io_uring".to_owned() } else { format!("{} io_urings", tally.rings) },
+        ways.inline,
+        ways.armed,
+        ways.queued
+    );
+    evidence("io-uring", text, tally.rings as f64, Some(1.0), Kind::Structure, tally.rings > 0)
 }
 
 fn narrow(tally: &Tally) -> Evidence {
@@ -306,14 +340,15 @@ fn wide(tally: &Tally) -> Evidence {
 }
 
 fn connections(seen: u64) -> Evidence {
-    evidence(
-        "connections",
-        format!("{seen} connections were waited for, so the width of a wait tells."),
-        seen as f64,
-        Some(WIDTH_CONNECTIONS as f64),
-        Kind::Structure,
-        seen >= WIDTH_CONNECTIONS,
-    )
+    let enough = seen >= WIDTH_CONNECTIONS;
+    let so = if enough { "so the width of a wait tells" } else { "too few for the width of a wait to tell" };
+    let text = format!("{} waited for, {so}.", were(seen));
+    evidence("connections", text, seen as f64, Some(WIDTH_CONNECTIONS as f64), Kind::Structure, enough)
+}
+
+/// `1 connection was`, `2 connections were`.
+fn were(connections: u64) -> String {
+    counted(connections, "connection was", "connections were")
 }
 
 fn asked(tally: &Tally, how: &str, hits: u64) -> Evidence {
@@ -331,38 +366,68 @@ fn sleeping(tally: &Tally) -> Evidence {
 /// What keeps a verdict below `high` although episodes and structure agree; adds only what speaks against.
 fn limits_evidence(tally: &Tally, limits: Limits, list: &mut Vec<Evidence>) -> bool {
     let undecided = share(tally.undecided, tally.undecided + tally.decided());
-    let unknown = share(tally.unknown_ns, tally.lived_ns);
-    let lost = share(limits.losses, tally.events.max(1));
+    let all_decided = check(
+        ("undecided", "Share of waits for data that could not be decided"),
+        undecided,
+        UNDECIDED_SHARE,
+        list,
+    );
+    let of_server = check(
+        ("client-side", "No connection of a server was seen: judged by the others"),
+        f64::from(u8::from(!limits.server_side)),
+        0.5,
+        list,
+    );
+    limits_met(limits, (tally.unknown_ns, tally.lived_ns), tally.events, list) && all_decided && of_server
+}
+
+/// The same for what limits any verdict: unobserved time (of the time lived), losses among `events`, and the canary.
+pub(super) fn limits_met(
+    limits: Limits,
+    (unknown_ns, lived_ns): (u64, u64),
+    events: u64,
+    list: &mut Vec<Evidence>,
+) -> bool {
+    let lost = share(limits.losses, events.max(1));
     let checks = [
-        ("undecided", "Share of waits for data that could not be decided", undecided, UNDECIDED_SHARE),
-        ("unknown-time", "Share of unobserved time of the threads concerned", unknown, UNDECIDED_SHARE),
-        ("losses", "Lost events for each event of the threads concerned", lost, LOSS_TOLERANCE),
-        ("threads-missed", "Threads that were not measured", limits.threads_missed as f64, 0.5),
-        ("canary", "Known receives of trace itself that were not seen exactly", inexact(limits), 0.5),
-        ("client-side", "No connection of a server was seen: judged by the others", client(limits), 0.5),
+        (
+            ("unknown-time", "Share of unobserved time of the threads concerned"),
+            share(unknown_ns, lived_ns),
+            UNDECIDED_SHARE,
+        ),
+        (("losses", "Lost events for each event of the threads concerned"), lost, LOSS_TOLERANCE),
+        (("threads-missed", "Threads that were not measured"), limits.threads_missed as f64, 0.5),
+        (("canary", "Known receives of trace itself that were not seen exactly"), inexact(limits), 0.5),
     ];
-    let mut met = true;
-    for (code, text, measured, limit) in checks {
-        if measured >= limit {
-            met = false;
-            let text = format!("{text}: {measured:.4}.");
-            list.push(evidence(code, text, measured, Some(limit), Kind::Behaviour, false));
-        }
+    // All of them, not only the first that fails.
+    checks
+        .into_iter()
+        .map(|(what, measured, limit)| check(what, measured, limit, list))
+        .fold(true, |a, b| a & b)
+}
+
+fn check((code, text): (&str, &str), measured: f64, limit: f64, list: &mut Vec<Evidence>) -> bool {
+    if measured < limit {
+        return true;
     }
-    met
+    list.push(evidence(
+        code,
+        format!("{text}: {measured:.4}."),
+        measured,
+        Some(limit),
+        Kind::Behaviour,
+        false,
+    ));
+    false
 }
 
 fn inexact(limits: Limits) -> f64 {
     f64::from(u8::from(limits.canary != Some(true)))
 }
 
-fn client(limits: Limits) -> f64 {
-    f64::from(u8::from(!limits.server_side))
-}
-
 fn mechanism(tally: &Tally, winner: IoModel, emulated: bool) -> Option<String> {
     let family = || {
-        let names = ["select", "poll", "epoll"];
+        let names = ["select", "poll", "epoll", "io_uring"];
         let (name, calls) = names.into_iter().zip(tally.by_call).max_by_key(|(_, calls)| *calls)?;
         (calls > 0).then(|| name.to_owned())
     };
@@ -372,11 +437,15 @@ fn mechanism(tally: &Tally, winner: IoModel, emulated: bool) -> Option<String> {
         IoModel::Multiplexing => family(),
         IoModel::Blocking if emulated => family(),
         IoModel::Blocking | IoModel::Nonblocking => receive(),
-        _ => None,
+        IoModel::SignalDriven if tally.fd_signals > tally.sigio_signals => Some("F_SETSIG".to_owned()),
+        IoModel::SignalDriven => Some("SIGIO".to_owned()),
+        IoModel::Asynchronous => Some("io_uring".to_owned()),
+        IoModel::Mixed | IoModel::Inconclusive => None,
     }
 }
 
-fn evidence(
+/// One piece of evidence.
+pub(super) fn evidence(
     code: &str,
     text: String,
     measured: f64,

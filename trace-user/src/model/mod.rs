@@ -3,6 +3,7 @@
 pub mod findings;
 pub mod io_model;
 pub mod roles;
+pub mod storage;
 pub mod tally;
 pub mod thresholds;
 pub mod verdict;
@@ -23,13 +24,14 @@ const SERVER_SIDES: [Side; 2] = [Side::Server, Side::Datagram];
 const OTHER_SIDES: [Side; 3] = [Side::Client, Side::Local, Side::Other];
 
 /// Loss counters that can touch a verdict; the others are information.
-pub const LOSSES: [&str; 13] = [
+pub const LOSSES: [&str; 14] = [
     "exit_without_enter",
     "enter_without_exit",
     "clock_backwards",
     "slots_exhausted",
     "map_full",
     "recursion_missed",
+    "nested",
     "compat_calls",
     "torn_reads",
     "user_faults",
@@ -44,6 +46,7 @@ pub fn classify(snapshot: &Snapshot) -> Verdicts {
     let limits = limits(snapshot);
     let mut io_model = judge(snapshot, &|_| true, &|_| true, limits);
     io_model.upstream = upstream(snapshot, &io_model, limits);
+    io_model.storage = storage::decide(snapshot.threads.iter(), limits).map(Box::new);
     let processes = snapshot
         .processes
         .iter()
@@ -71,6 +74,7 @@ fn limits(snapshot: &Snapshot) -> Limits {
         losses: LOSSES.iter().filter_map(|name| snapshot.loss.get(*name)).sum(),
         threads_missed: snapshot.loss.get("threads_missed").copied().unwrap_or(0),
         canary: (calibration.measured > 0).then(|| calibration.is_exact()),
+        signals_seen: !snapshot.degraded.iter().any(|lost| lost.starts_with("signal_deliver:")),
         server_side: true,
     }
 }
@@ -88,7 +92,16 @@ fn judge(
     if server.decided() + server.undecided > 0 {
         return io_model::decide(&server, limits);
     }
-    io_model::decide(&tally(&OTHER_SIDES), Limits { server_side: false, ..limits })
+    let others = tally(&OTHER_SIDES);
+    let members = || snapshot.threads.iter().filter(|t| member(t));
+    if limits.canary.is_some()
+        && others.decided() + others.undecided == 0
+        && storage::alone(members())
+        && let Some(verdict) = storage::decide(members(), limits)
+    {
+        return IoVerdict { qualifier: Some(storage::QUALIFIER.to_owned()), ..verdict };
+    }
+    io_model::decide(&others, Limits { server_side: false, ..limits })
 }
 
 /// How the target waits for those whom it asks itself.
@@ -114,7 +127,8 @@ fn server_model(snapshot: &Snapshot) -> ServerVerdict {
         evidence: vec![Evidence {
             code: "not-classified".to_owned(),
             text: format!(
-                "This version does not classify server models; {accepted} connections were accepted."
+                "This version does not classify server models; {}.",
+                connections_seen(snapshot, accepted)
             ),
             measured: accepted as f64,
             threshold: None,
@@ -122,4 +136,21 @@ fn server_model(snapshot: &Snapshot) -> ServerVerdict {
             supports: false,
         }],
     }
+}
+
+/// Connections of the window in words: most of a server's are often older than it.
+fn connections_seen(snapshot: &Snapshot, accepted: u64) -> String {
+    let older = |c: &&Connection| matches!(c.side, Side::Server) && !c.accepted;
+    let others = snapshot.connections.iter().filter(older).count() as u64;
+    let accepts = counted(accepted, "connection was accepted", "connections were accepted");
+    match (accepted, others) {
+        (_, 0) => accepts,
+        (0, n) => format!("no accept was seen, and data came on {}", counted(n, "connection", "connections")),
+        (_, n) => format!("{accepts}, and data came on {}", counted(n, "other", "others")),
+    }
+}
+
+/// `1 switch`, `2 switches`.
+fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }

@@ -20,9 +20,18 @@ fn server_episodes(thread: &Thread, pick: impl Fn(&crate::snapshot::Episodes) ->
 
 /// Whether a thread receives from connections of the server side.
 fn serves(thread: &Thread) -> bool {
-    let served =
-        |e: &crate::snapshot::Episodes| e.slept + e.ready_wide + e.ready_narrow + e.ready_unknown + e.polled;
+    let served = |e: &crate::snapshot::Episodes| e.slept + e.ready_narrow + e.ready_unknown + looped(e);
     server_episodes(thread, served) > 0
+}
+
+/// Episodes of a loop over several connections, whichever way it is told.
+fn looped(e: &crate::snapshot::Episodes) -> u64 {
+    e.ready_wide + e.polled + e.signalled + e.completed
+}
+
+fn waits_for_many(thread: &Thread) -> bool {
+    thread.readiness.calls + thread.receives.eagain + thread.receives.completed + thread.receives.signalled
+        > 0
 }
 
 fn role(thread: &Thread, serving: &BTreeSet<u32>) -> Role {
@@ -30,9 +39,9 @@ fn role(thread: &Thread, serving: &BTreeSet<u32>) -> Role {
         return Role::KernelIo;
     }
     if serves(thread) {
-        let looped = server_episodes(thread, |e| e.ready_wide + e.polled);
+        let looped = server_episodes(thread, looped);
         let alone = server_episodes(thread, |e| e.slept + e.ready_narrow);
-        return match (looped > alone, thread.readiness.calls > 0 || thread.receives.eagain > 0) {
+        return match (looped > alone, waits_for_many(thread)) {
             (true, true) => Role::Reactor,
             (true, false) => Role::PoolWorker,
             (false, _) => Role::ConnectionWorker,

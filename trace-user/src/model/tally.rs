@@ -2,6 +2,7 @@
 
 use trace_common::account::Account;
 use trace_common::conn::Side;
+use trace_common::uring::Ways;
 
 use super::thresholds::NARROW_SHARE;
 use super::verdict::IoModel;
@@ -36,8 +37,8 @@ pub struct Tally {
     pub waits_one: u64,
     /// See `waits_one`.
     pub waits_many: u64,
-    /// Calls by family: select, poll, epoll.
-    pub by_call: [u64; 3],
+    /// Calls by family: select, poll, epoll, io_uring.
+    pub by_call: [u64; 4],
     /// Names of the receive calls, with how many threads use each.
     pub receive_calls: Vec<(String, u64)>,
     /// Time lived, and `unknown` time, of the threads concerned.
@@ -58,6 +59,14 @@ pub struct Tally {
     pub o_async: u64,
     /// Connections on these sides in the table.
     pub listed: u64,
+    /// io_urings of the threads concerned, and the receives they completed.
+    pub rings: u64,
+    /// See `rings`.
+    pub ring_receives: Ways,
+    /// Signals of I/O to the threads concerned: those that named a descriptor, and those that did not.
+    pub fd_signals: u64,
+    /// See `fd_signals`.
+    pub sigio_signals: u64,
 }
 
 impl Tally {
@@ -78,6 +87,11 @@ impl Tally {
         if tally.waits_one + tally.waits_many == 0 {
             (tally.waits_one, tally.waits_many, tally.by_call) = (group.one, group.many, group.by_call);
             tally.ready_slept = group.slept;
+        }
+        // The thread that a signal interrupts need not be the one that receives.
+        for thread in &threads {
+            tally.fd_signals += thread.announced.fd_signals;
+            tally.sigio_signals += thread.announced.sigio_signals;
         }
         for connection in snapshot.connections.iter().filter(|c| sides.contains(&c.side) && mine(c)) {
             tally.listed += 1;
@@ -142,6 +156,8 @@ impl Tally {
                 None => self.receive_calls.push((name.clone(), thread.count)),
             }
         }
+        self.rings += thread.announced.rings;
+        self.ring_receives.add(&thread.announced.receives);
         self.lived_ns += thread.lived_ns;
         self.unknown_ns += thread.ns(Account::Unknown);
         self.eagain += thread.receives.eagain;
@@ -178,7 +194,7 @@ struct Waits {
     one: u64,
     many: u64,
     slept: u64,
-    by_call: [u64; 3],
+    by_call: [u64; 4],
 }
 
 impl Waits {

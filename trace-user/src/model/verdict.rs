@@ -131,6 +131,9 @@ pub struct IoVerdict {
     pub settle: Option<String>,
     /// The verdict on the client side, if the target has one.
     pub upstream: Option<Box<IoVerdict>>,
+    /// Addition: the verdict on reads and writes of files, if any of them waited or were announced.
+    #[serde(default)]
+    pub storage: Option<Box<IoVerdict>>,
 }
 
 /// The verdict on a server model.

@@ -111,8 +111,8 @@ fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>) -> Exited {
         sum.threads += thread.count;
         sum.lived_ns += thread.lived_ns;
         sum.ledger.add(&thread.ledger);
-        add_receives(&mut sum.receives, &thread.receives);
-        add_accepts(&mut sum.accepts, &thread.accepts);
+        sum.receives.add(&thread.receives);
+        sum.accepts.add(&thread.accepts);
         add_sides(&mut sum.wait_data_by_side, by_side(&thread.wait_data_by_side));
     }
     sum
@@ -136,6 +136,8 @@ fn thread(thread: &snapshot::Thread, verdicts: &Verdicts) -> Thread {
         receive_syscall: thread.receive_syscall.clone(),
         readiness: thread.readiness,
         episodes: thread.episodes.clone(),
+        announced: thread.announced,
+        storage: thread.storage,
         sends: thread.sends,
         sent_bytes: thread.sent_bytes,
         sleeps: thread.sleeps,
@@ -163,51 +165,6 @@ pub(super) fn add_sides(sum: &mut BySide, more: BySide) {
     sum.client_ns += client_ns;
     sum.local_ns += local_ns;
     sum.other_ns += other_ns;
-}
-
-/// Adds `more` to `sum`.
-pub(super) fn add_receives(sum: &mut Receives, more: &Receives) {
-    let Receives {
-        calls,
-        with_data,
-        eof,
-        eagain,
-        interrupted,
-        failed,
-        bytes,
-        slept,
-        after_ready,
-        polled,
-        signalled,
-        completed,
-        immediate,
-        copy_bounded,
-        zero_copy,
-    } = *more;
-    sum.calls += calls;
-    sum.with_data += with_data;
-    sum.eof += eof;
-    sum.eagain += eagain;
-    sum.interrupted += interrupted;
-    sum.failed += failed;
-    sum.bytes += bytes;
-    sum.slept += slept;
-    sum.after_ready += after_ready;
-    sum.polled += polled;
-    sum.signalled += signalled;
-    sum.completed += completed;
-    sum.immediate += immediate;
-    sum.copy_bounded += copy_bounded;
-    sum.zero_copy += zero_copy;
-}
-
-/// Adds `more` to `sum`.
-pub(super) fn add_accepts(sum: &mut Accepts, more: &Accepts) {
-    let Accepts { calls, accepted, eagain, slept } = *more;
-    sum.calls += calls;
-    sum.accepted += accepted;
-    sum.eagain += eagain;
-    sum.slept += slept;
 }
 
 fn peers(connections: &[snapshot::Connection]) -> Vec<Peer> {

@@ -8,7 +8,7 @@ use tabled::settings::{Alignment, Modify, Padding, Style};
 use trace_common::account::Account;
 use trace_common::receive::Receives;
 
-use super::build::{add_receives, add_sides};
+use super::build::add_sides;
 use super::ledger::Ledger;
 use super::phases::is_bounded;
 use super::schema::{BySide, Process, Report, Thread};
@@ -22,6 +22,14 @@ const NAME_COLUMNS: usize = 20;
 const WAIT_COLUMNS: usize = 24;
 /// Rows of a default table; further cohorts share the last one.
 const ROWS: usize = 20;
+/// Where the waits are in a row.
+const WAITS_COLUMN: usize = 1;
+/// Where the time of copying is.
+const COPY_COLUMN: usize = 2;
+/// Before a time that is longer than shown.
+const AT_LEAST: &str = "≥";
+/// Before a time that is at most as long as shown.
+pub const AT_MOST: &str = "≤";
 /// Waits that are named in a row.
 const WAITS: usize = 3;
 /// Waits below this share of a row's time are not named (unless nothing else is).
@@ -62,12 +70,12 @@ pub fn ledger(page: &mut Page, report: &Report, layout: Layout) {
     let floor = report.calibration.floor_ns;
     let mut table = Builder::default();
     table.push_record(["Where the time went", "waiting, asleep", "copy", "kernel", "user", "queued"]);
-    for cohort in &cohorts {
-        table.push_record(cohort.row(floor));
-    }
+    let rows: Vec<_> = cohorts.iter().map(|cohort| cohort.row(floor)).collect();
+    let marks = Marks::of(&rows);
+    rows.into_iter().for_each(|row| table.push_record(row));
     page.table("\n");
     page.table(&lay_out(table, 2));
-    legend(page, &cohorts);
+    marks.explain(page);
     idle(page, &cohorts);
 }
 
@@ -103,6 +111,7 @@ fn fold_rest(cohorts: &mut Vec<Cohort>) {
     let mut rest = Cohort { name: "all others".into(), ..Cohort::default() };
     for cohort in cohorts.split_off(ROWS - 1) {
         rest.threads += cohort.threads;
+        rest.at_least.extend(&cohort.at_least);
         rest.add(cohort.lived_ns, &cohort.ledger, cohort.by_side, &cohort.receives);
     }
     cohorts.push(rest);
@@ -137,7 +146,7 @@ impl Cohort {
         self.lived_ns += lived_ns;
         self.ledger.add(&ledger.0);
         add_sides(&mut self.by_side, by_side);
-        add_receives(&mut self.receives, receives);
+        self.receives.add(receives);
     }
 
     fn row(&self, floor: Option<u64>) -> [String; 6] {
@@ -172,7 +181,7 @@ impl Cohort {
         let mut lines = Vec::new();
         for account in accounts.into_iter().filter(|&a| worth_naming(self.ledger.ns(a))).take(WAITS) {
             let ns = self.ledger.ns(account);
-            let bound = if self.at_least.contains(&account) { "≥" } else { "" };
+            let bound = if self.at_least.contains(&account) { AT_LEAST } else { "" };
             let name = account.name().trim_start_matches("wait_");
             let share = unit::percent(ns, self.lived_ns);
             lines.push(cut(&format!("{bound}{name} {share} {}", unit::tight_time(ns)), WAIT_COLUMNS));
@@ -190,7 +199,7 @@ impl Cohort {
         let ns = self.ledger.ns(Account::Copy);
         let below = floor.is_some_and(|floor| ns > 0 && ns < floor.saturating_mul(self.receives.with_data));
         let cell = self.cell(ns);
-        if below || (ns > 0 && is_bounded(&self.receives)) { format!("≤{cell}") } else { cell }
+        if below || (ns > 0 && is_bounded(&self.receives)) { format!("{AT_MOST}{cell}") } else { cell }
     }
 
     fn cell(&self, ns: u64) -> String {
@@ -201,9 +210,34 @@ impl Cohort {
     }
 }
 
-fn legend(page: &mut Page, cohorts: &[Cohort]) {
-    if cohorts.iter().any(|c| !c.at_least.is_empty()) {
-        page.paragraph(2, "≥: the wait began before the window, so it is longer than shown");
+/// Marks that were printed before a time. No cell that may have one holds a name of the target.
+struct Marks {
+    at_least: bool,
+    at_most: bool,
+}
+
+impl Marks {
+    fn of(rows: &[[String; 6]]) -> Marks {
+        let has = |column: usize, mark| rows.iter().any(|row| row[column].contains(mark));
+        Marks { at_least: has(WAITS_COLUMN, AT_LEAST), at_most: has(COPY_COLUMN, AT_MOST) }
+    }
+
+    fn explain(&self, page: &mut Page) {
+        if self.at_least {
+            page.paragraph(
+                2,
+                &format!("{AT_LEAST}: the wait began before the window, so it is longer than shown"),
+            );
+        }
+        if self.at_most {
+            page.paragraph(
+                2,
+                &format!(
+                    "{AT_MOST}: the copies showed no first byte, or took no longer than the probes' own floor; \
+                     they are at most as long as shown"
+                ),
+            );
+        }
     }
 }
 

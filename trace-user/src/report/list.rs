@@ -9,8 +9,8 @@ use tabled::settings::{Alignment, Modify, Padding, Style};
 
 use super::text::{COLUMNS, Page, cut, wrap};
 use super::unit;
+use crate::kernel::proc::Protocol;
 use crate::target::list::{Address, Listing, Server};
-use crate::target::listener::Protocol;
 
 const HEAD: [&str; 6] = ["PID", "PROCS", "THREADS", "NAME", "CONTAINER", "LISTENS ON"];
 /// Columns of a name, which the kernel limits to 15 bytes but the sanitiser may lengthen.

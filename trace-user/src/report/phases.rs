@@ -4,11 +4,11 @@ use tabled::builder::Builder;
 use trace_common::account::Account;
 use trace_common::receive::{Accepts, Receives};
 
-use super::build::{add_accepts, add_receives};
-use super::ledger_table::lay_out;
+use super::ledger_table::{AT_MOST, lay_out};
 use super::schema::{Peer, Report};
 use super::text::{Page, cut};
 use super::unit;
+use crate::snapshot::quantile;
 
 /// Waits of phase 1, each with the words for it.
 const PHASE_1: [(Account, &str); 4] = [
@@ -31,13 +31,18 @@ pub fn phases(page: &mut Page, report: &Report) {
         row(&mut table, report, account, name.to_owned(), "", floor);
     }
     let (receives, _) = totals(report);
-    let bound = if is_bounded(&receives) { "≤" } else { "" };
+    let bound = if is_bounded(&receives) { AT_MOST } else { "" };
     row(&mut table, report, Account::Copy, "copying".into(), bound, floor);
     if table.count_records() == 1 {
         return;
     }
+    let text = lay_out(table, 1);
     page.table("\n");
-    page.table(&lay_out(table, 1));
+    page.table(&text);
+    if text.contains(AT_MOST) {
+        let share = unit::percent(receives.copy_bounded, receives.with_data);
+        page.paragraph(2, &format!("{AT_MOST}: {share} of the receives showed no first byte of the copy"));
+    }
 }
 
 /// What was called how often, and how it ended.
@@ -50,13 +55,6 @@ pub fn calls(page: &mut Page, report: &Report) {
         if r.with_data > 0 {
             let text = format!("  with data = {}; {} in all", sum(&episodes(&r)), unit::bytes(r.bytes));
             page.paragraph(4, &text);
-        }
-        if is_bounded(&r) {
-            let share = unit::percent(r.copy_bounded, r.with_data);
-            page.paragraph(
-                4,
-                &format!("  ≤: {share} of them show no first byte, so `copy` is an upper bound"),
-            );
         }
         if r.zero_copy > 0 {
             page.paragraph(
@@ -103,11 +101,11 @@ pub fn peers(page: &mut Page, peers: &[Peer]) {
 pub fn totals(report: &Report) -> (Receives, Accepts) {
     let (mut receives, mut accepts) = (Receives::ZERO, Accepts::ZERO);
     for process in &report.processes {
-        add_receives(&mut receives, &process.exited.receives);
-        add_accepts(&mut accepts, &process.exited.accepts);
+        receives.add(&process.exited.receives);
+        accepts.add(&process.exited.accepts);
         for thread in &process.threads {
-            add_receives(&mut receives, &thread.receives);
-            add_accepts(&mut accepts, &thread.accepts);
+            receives.add(&thread.receives);
+            accepts.add(&thread.accepts);
         }
     }
     (receives, accepts)
@@ -143,20 +141,6 @@ fn row(
     table.push_record([format!("  {name} ({})", account.name()), unit::count(total), at(0.5), at(0.99)]);
 }
 
-/// The upper edge of the bucket that the `share`-quantile lies in.
-fn quantile(buckets: &[(u64, u64)], share: f64) -> Option<u64> {
-    let total: u64 = buckets.iter().map(|b| b.1).sum();
-    let rank = ((total as f64 * share).ceil() as u64).max(1);
-    let mut seen = 0;
-    buckets
-        .iter()
-        .find(|b| {
-            seen += b.1;
-            seen >= rank
-        })
-        .map(|b| b.0)
-}
-
 fn ends(r: &Receives) -> [(u64, &'static str); 5] {
     [
         (r.with_data, "with data"),
@@ -183,19 +167,4 @@ fn sum(parts: &[(u64, &str)]) -> String {
     let parts: Vec<String> =
         parts.iter().filter(|p| p.0 > 0).map(|(n, name)| format!("{} {name}", unit::count(*n))).collect();
     if parts.is_empty() { "0".into() } else { parts.join(" + ") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quantile_is_the_upper_edge_of_its_bucket() {
-        let buckets = [(10, 50), (20, 49), (30, 1)];
-        assert_eq!(quantile(&buckets, 0.5), Some(10));
-        assert_eq!(quantile(&buckets, 0.51), Some(20));
-        assert_eq!(quantile(&buckets, 0.99), Some(20));
-        assert_eq!(quantile(&buckets, 1.0), Some(30));
-        assert_eq!(quantile(&[], 0.5), None);
-    }
 }

@@ -8,8 +8,8 @@ use trace_common::receive::{Accepts, Receives};
 
 use crate::model::verdict::{Confidence, Evidence, IoModel, IoVerdict, Kind, Role, ServerVerdict, Verdicts};
 use crate::snapshot::{
-    Calibration, Connection, Cost, EndedBy, Host, InFlight, Process, Readiness, Schedstat, Snapshot, Thread,
-    Tool, Window,
+    Announced, Calibration, Connection, Cost, EndedBy, Host, InFlight, Process, Readiness, Schedstat,
+    Snapshot, Storage, Thread, Tool, Window,
 };
 
 /// Ten seconds of one process with so many alike threads.
@@ -92,6 +92,8 @@ fn thread(i: u32) -> Thread {
             ..Readiness::default()
         },
         episodes: BTreeMap::new(),
+        announced: Announced::default(),
+        storage: Storage::default(),
         sends: 990,
         sent_bytes: 99_000,
         sleeps: 980,
@@ -170,5 +172,6 @@ fn io_verdict() -> IoVerdict {
         }],
         settle: None,
         upstream: None,
+        storage: None,
     }
 }

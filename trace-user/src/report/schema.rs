@@ -15,7 +15,7 @@ use super::ledger::Ledger;
 use super::residual::Residual;
 use super::turns::Turns;
 use crate::model::verdict::{Confidence, Finding, IoModel, IoVerdict, Role, ServerVerdict};
-use crate::snapshot::{Episodes, InFlight, Readiness, Schedstat, Window};
+use crate::snapshot::{Announced, Episodes, InFlight, Readiness, Schedstat, Storage, Window};
 
 /// Version of the schema: additive changes raise the minor number.
 pub const VERSION: &str = "1.0";
@@ -181,6 +181,12 @@ pub struct Thread {
     pub readiness: Readiness,
     /// Addition: episodes by side, at most 1000 a connection.
     pub episodes: BTreeMap<Side, Episodes>,
+    /// Addition: what it was told by io_urings and signals instead of waiting for it.
+    #[serde(default)]
+    pub announced: Announced,
+    /// Addition: reads and writes of files.
+    #[serde(default)]
+    pub storage: Storage,
     /// Addition: sends that moved bytes.
     pub sends: u64,
     /// Addition: those bytes.

@@ -48,6 +48,7 @@ fn head(page: &mut Page, report: &Report) {
 #[cfg(test)]
 mod tests {
     use tabled::grid::util::string::get_line_width;
+    use trace_common::account::Account;
 
     use super::super::{Format, build, render, sample};
     use super::*;
@@ -130,8 +131,49 @@ mod tests {
         snapshot.threads[0].waited_before = true;
         snapshot.threads[0].receives.copy_bounded = snapshot.threads[0].receives.with_data;
         let text = text(&snapshot, false);
-        assert!(text.contains("≥ready"), "{text}");
-        assert!(text.contains("≤"), "{text}");
+        assert!(text.contains("≥ready") && text.contains("\n≥: "), "{text}");
+        assert_eq!(text.matches("\n≤: ").count(), 2, "below each table with the mark: {text}");
+    }
+
+    #[test]
+    fn a_mark_is_explained_only_where_one_is_printed() {
+        let text_of = |floor_ns| {
+            let mut snapshot = sample::snapshot(1);
+            snapshot.calibration.floor_ns = floor_ns;
+            // A wait that is too short to be named has no mark either.
+            let ledger = &mut snapshot.threads[0].ledger;
+            ledger.extend([(Account::WaitReady, 9_799_999_999), (Account::WaitOther, 1)]);
+            let wait = snapshot.threads[0].in_flight.as_mut().expect("a wait");
+            (wait.account, wait.before_attach) = (Account::WaitOther, true);
+            text(&snapshot, false)
+        };
+        let plain = text_of(None);
+        assert!(!plain.contains('≤') && !plain.contains('≥'), "{plain}");
+        let below_the_floor = text_of(Some(400_000));
+        assert!(below_the_floor.contains("\n≤: ") && below_the_floor.contains("≤0.1%"), "{below_the_floor}");
+    }
+
+    #[test]
+    fn one_is_not_written_as_many() {
+        let mut snapshot = sample::snapshot(1);
+        snapshot.loss.insert("recovered_switches".into(), 1);
+        let text = render(
+            &build::build(&snapshot, &crate::model::classify(&snapshot)),
+            Format::Table,
+            Layout::default(),
+        )
+        .expect("a table");
+        assert!(text.contains("1 switch and 0 wake-ups"), "{text}");
+        assert!(text.contains("10 connections were accepted"), "{text}");
+    }
+
+    #[test]
+    fn connections_older_than_the_window_are_not_called_none() {
+        let mut snapshot = sample::snapshot(1);
+        snapshot.threads[0].accepts = trace_common::receive::Accepts::ZERO;
+        snapshot.connections.iter_mut().for_each(|c| c.accepted = false);
+        let evidence = &crate::model::classify(&snapshot).server_model.evidence[0];
+        assert!(evidence.text.contains("no accept was seen, and data came on 2 connections"), "{evidence:?}");
     }
 
     #[test]

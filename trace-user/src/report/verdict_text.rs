@@ -3,6 +3,7 @@
 use super::schema::Report;
 use super::text::Page;
 use super::unit;
+use crate::model::storage::QUALIFIER;
 use crate::model::verdict::{Alternative, Confidence, Evidence, Finding, IoModel, IoVerdict, ServerVerdict};
 
 /// Lines of evidence in the table; the JSON report has all of it.
@@ -23,6 +24,12 @@ pub fn io_model(page: &mut Page, report: &Report) {
     alternatives(page, &verdict.alternatives);
     if let Some(settle) = &verdict.settle {
         page.item("→", &format!("would settle it: {settle}"));
+    }
+    if let Some(storage) =
+        verdict.storage.as_ref().filter(|_| verdict.qualifier.as_deref() != Some(QUALIFIER))
+    {
+        page.heading(&format!("Files: {}", io_line(storage)));
+        evidence(page, &storage.evidence);
     }
     if let Some(upstream) = &verdict.upstream {
         page.heading(&format!("Upstream (what it connects to itself): {}", io_line(upstream)));

@@ -6,10 +6,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::listener::{self, Listener, Protocol};
-use super::proc::Proc;
 use super::{port, tree};
-use crate::kernel::container::{self, Container};
+use crate::kernel::container::Container;
+use crate::kernel::proc::{Listener, Proc, Protocol};
 
 /// Everything that listens here, as far as it may be seen.
 #[derive(Clone, Debug, Serialize)]
@@ -85,7 +84,7 @@ impl From<&Listener> for Address {
 pub fn list(root: &Path, own: u32) -> Listing {
     let proc = Proc::at(root);
     let pids = proc.pids();
-    let listeners = listener::all(&proc, &pids);
+    let listeners = port::listeners(&proc, &pids);
     let inodes: BTreeSet<u64> = listeners.iter().map(|l| l.inode).collect();
     let (holders, processes) = port::holders(&proc, pids.iter().copied().filter(|&pid| pid != own), &inodes);
     let held: BTreeSet<u64> = holders.values().flatten().copied().collect();
@@ -141,16 +140,17 @@ fn group(
 }
 
 fn server(proc: &Proc, names: &BTreeMap<String, Vec<u32>>, pid: u32, group: Group) -> Server {
-    let threads = group.processes.iter().filter_map(|&pid| proc.stat(pid)).map(|stat| stat.threads).sum();
+    let threads =
+        group.processes.iter().filter_map(|&pid| proc.process_stat(pid)).map(|stat| stat.threads).sum();
     let comm = proc.label(pid);
     let is_alone = |name: &String| names.get(name).is_some_and(|pids| tree::topmost(proc, pids) == [pid]);
     Server {
         pid,
-        exe: proc.exe(pid),
+        exe: proc.exe_path(pid),
         processes: group.processes.into_iter().collect(),
         threads,
         listens: addresses(group.listens),
-        container: proc.read(&format!("{pid}/cgroup")).as_deref().and_then(container::of),
+        container: proc.container(pid),
         attach: Attach { pid, port: group.port, name: Some(comm.clone()).filter(is_alone) },
         comm,
     }

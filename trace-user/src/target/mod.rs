@@ -1,16 +1,14 @@
 //! From what the user names — pids, a port, a name — to the processes to attach to.
 
 pub mod list;
-pub mod listener;
 mod pid;
 mod port;
-mod proc;
 mod tree;
 
 use std::path::Path;
 
 use crate::failure::{Code, Failure};
-use proc::Proc;
+use crate::kernel::proc::Proc;
 
 /// What the user named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +54,7 @@ fn by_name(proc: &Proc, name: &str, own: u32) -> Result<Vec<u32>, Failure> {
 
 /// Whether it is a process of user space in which something runs.
 fn is_living(proc: &Proc, pid: u32) -> bool {
-    proc.stat(pid).is_some_and(|stat| !stat.is_kernel() && !stat.is_zombie())
+    proc.process_stat(pid).is_some_and(|stat| !stat.is_kernel() && !stat.is_zombie())
 }
 
 /// Several processes that have nothing to do with each other.

@@ -1,7 +1,7 @@
 //! Whether a pid can be attached to.
 
-use super::proc::Proc;
 use crate::failure::{Code, Failure};
+use crate::kernel::proc::Proc;
 
 /// Checks one pid.
 ///
@@ -9,7 +9,7 @@ use crate::failure::{Code, Failure};
 /// Says why it cannot be a target.
 pub fn check(proc: &Proc, pid: u32, own: u32) -> Result<(), Failure> {
     let cannot = |code, why: String| Failure::new(code, format!("cannot attach to pid {pid}"), why);
-    let (Some(tgid), Some(stat)) = (proc.tgid(pid), proc.stat(pid)) else {
+    let (Some(tgid), Some(stat)) = (proc.tgid(pid), proc.process_stat(pid)) else {
         let why = format!("there is no process {pid} (/proc/{pid} does not exist)");
         return Err(
             cannot(Code::NoTarget, why).fix(format!("list processes with: ps -e{}", inner(proc, pid)))
@@ -39,12 +39,7 @@ pub fn check(proc: &Proc, pid: u32, own: u32) -> Result<(), Failure> {
 
 /// A hint for who read the pid inside a container.
 fn inner(proc: &Proc, pid: u32) -> String {
-    let is_inner = |host: &u32| {
-        let status = proc.read(&format!("{host}/status")).unwrap_or_default();
-        let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
-        let ids: Vec<&str> = ids.split_whitespace().collect();
-        ids.len() > 1 && ids.last().is_some_and(|id| *id == pid.to_string())
-    };
+    let is_inner = |host: &u32| proc.inner_pid(*host) == Some(pid);
     let hosts: Vec<String> =
         proc.pids().into_iter().filter(is_inner).take(5).map(|p| p.to_string()).collect();
     if hosts.is_empty() {

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::proc::Proc;
-use super::{ambiguous, listener, tree};
+use super::{ambiguous, tree};
 use crate::failure::{Code, Failure};
+use crate::kernel::proc::{Listener, Proc};
 
 /// The processes that hold the listeners of `port`: the topmost of one tree, or all that share one listener.
 ///
@@ -12,7 +12,7 @@ use crate::failure::{Code, Failure};
 /// If nobody listens, if unrelated processes do, or if who holds them may not be seen.
 pub fn resolve(proc: &Proc, port: u16, own: u32) -> Result<Vec<u32>, Failure> {
     let pids = proc.pids();
-    let on_port = listener::all(proc, &pids).into_iter().filter(|l| l.address.port() == port);
+    let on_port = listeners(proc, &pids).into_iter().filter(|l| l.address.port() == port);
     let inodes: BTreeSet<u64> = on_port.map(|l| l.inode).collect();
     if inodes.is_empty() {
         let why = "no TCP socket listens on it, and no UDP socket is bound to it";
@@ -50,6 +50,19 @@ fn nobody(port: u16, unseen: usize) -> Failure {
         .fix("list the servers with: trace list")
 }
 
+/// The listeners in all network namespaces that processes are in.
+pub(super) fn listeners(proc: &Proc, pids: &BTreeSet<u32>) -> Vec<Listener> {
+    let own = proc.network_namespace(None);
+    let mut by_namespace: BTreeMap<String, u32> = BTreeMap::new();
+    for &pid in pids {
+        if let Some(namespace) = proc.network_namespace(Some(pid)).filter(|n| Some(n) != own.as_ref()) {
+            by_namespace.entry(namespace).or_insert(pid);
+        }
+    }
+    let namespaces = std::iter::once(None).chain(by_namespace.into_values().map(Some));
+    namespaces.flat_map(|pid| proc.listeners(pid)).collect()
+}
+
 /// Who holds which of `inodes`, and of how many processes that may not be seen.
 pub(super) fn holders(
     proc: &Proc,
@@ -65,7 +78,7 @@ pub(super) fn holders(
                     holders.insert(pid, held);
                 }
             }
-            None => unseen += usize::from(proc.stat(pid).is_some_and(|stat| !stat.is_kernel())),
+            None => unseen += usize::from(proc.process_stat(pid).is_some_and(|stat| !stat.is_kernel())),
         }
     }
     (holders, unseen)
@@ -75,7 +88,7 @@ pub(super) fn holders(
 fn are_one_server(proc: &Proc, top: &[u32], holders: &BTreeMap<u32, BTreeSet<u64>>) -> bool {
     let Some((first, rest)) = top.split_first() else { return false };
     let shares = |pid: &u32| !holders[first].is_disjoint(&holders[pid]);
-    let family = |pid: u32| (proc.stat(pid).map(|stat| stat.ppid), proc.exe(pid));
+    let family = |pid: u32| (proc.process_stat(pid).map(|stat| stat.ppid), proc.exe_path(pid));
     let siblings = |pid: &u32| family(*pid) == family(*first);
     let (parent, exe) = family(*first);
     let have_parent = parent.is_some_and(|ppid| ppid > 1) && exe.is_some();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::proc::Proc;
+use crate::kernel::proc::Proc;
 
 /// Those of `pids` that have no ancestor among them.
 pub fn topmost(proc: &Proc, pids: &[u32]) -> Vec<u32> {
@@ -18,6 +18,6 @@ pub fn is_below(proc: &Proc, pid: u32, top: u32) -> bool {
 
 /// Parent, grandparent and so on. A tree that is being changed while it is read cannot make it endless.
 fn ancestors(proc: &Proc, pid: u32) -> impl Iterator<Item = u32> {
-    let parent = |pid: &u32| proc.stat(*pid).map(|stat| stat.ppid).filter(|&ppid| ppid != 0);
+    let parent = |pid: &u32| proc.process_stat(*pid).map(|stat| stat.ppid).filter(|&ppid| ppid != 0);
     std::iter::successors(parent(&pid), parent).take(1000)
 }

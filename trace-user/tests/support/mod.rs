@@ -2,6 +2,7 @@
 //! call is known.
 #![allow(dead_code, reason = "not every test uses everything")]
 
+pub mod built;
 pub mod machine;
 pub mod observe;
 pub mod programs;

@@ -100,6 +100,7 @@ pub struct Evidence {
 #[derive(Debug, Deserialize)]
 pub struct Process {
     pub pid: u32,
+    pub io_model: Option<String>,
     pub exited: Exited,
     pub threads: Vec<Thread>,
 }
@@ -198,6 +199,11 @@ pub struct Call {
 }
 
 impl Report {
+    /// The process with this id.
+    pub fn process(&self, pid: u32) -> &Process {
+        self.processes.iter().find(|p| p.pid == pid).unwrap_or_else(|| panic!("no process {pid}: {self:#?}"))
+    }
+
     /// The thread with this id; it lives at the end of the window.
     pub fn thread(&self, tid: u32) -> &Thread {
         self.threads().find(|t| t.tid == tid).unwrap_or_else(|| panic!("no thread {tid}: {self:#?}"))

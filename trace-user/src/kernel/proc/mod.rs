@@ -1,0 +1,67 @@
+//! What `/proc` tells of processes and threads. Every reader takes the root, so that tests run on saved trees.
+
+mod files;
+mod net;
+mod process;
+mod stat;
+mod thread;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+pub use net::{Listener, Protocol};
+pub use stat::Stat;
+pub use thread::InCall;
+
+/// A `/proc`.
+#[derive(Clone, Debug)]
+pub struct Proc {
+    root: PathBuf,
+}
+
+impl Proc {
+    /// The `/proc` at `root`.
+    pub fn at(root: impl Into<PathBuf>) -> Proc {
+        Proc { root: root.into() }
+    }
+
+    /// The system's.
+    pub fn system() -> Proc {
+        Proc::at("/proc")
+    }
+
+    /// All processes, in order.
+    pub fn pids(&self) -> BTreeSet<u32> {
+        self.numbers("").collect()
+    }
+
+    /// Time that the hypervisor took from all CPUs since boot, ns.
+    pub fn steal_ns(&self) -> Option<u64> {
+        let text = self.read("stat")?;
+        let ticks: u64 = text.lines().next()?.split_ascii_whitespace().nth(8)?.parse().ok()?;
+        Some(ticks * 1_000_000_000 / rustix::param::clock_ticks_per_second())
+    }
+
+    /// Largest thread id plus one.
+    pub fn pid_max(&self) -> u32 {
+        self.read("sys/kernel/pid_max").and_then(|t| t.trim().parse().ok()).unwrap_or(4_194_304)
+    }
+
+    /// Contents of a file, whatever bytes a name in it holds.
+    fn read(&self, path: impl AsRef<Path>) -> Option<String> {
+        let bytes = std::fs::read(self.root.join(path)).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Where a link points.
+    fn link(&self, path: impl AsRef<Path>) -> Option<String> {
+        let target = std::fs::read_link(self.root.join(path)).ok()?;
+        Some(target.to_string_lossy().into_owned())
+    }
+
+    /// Entries of a directory that are numbers; none if it is gone.
+    fn numbers(&self, path: impl AsRef<Path>) -> impl Iterator<Item = u32> {
+        let entries = std::fs::read_dir(self.root.join(path)).into_iter().flatten().flatten();
+        entries.filter_map(|e| e.file_name().to_str()?.parse().ok())
+    }
+}
