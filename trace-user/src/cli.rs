@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::kernel::btf::VMLINUX;
+use crate::report::Format;
 
 /// Which of Stevens' five I/O models a running process uses, which server model, and where its threads' time
 /// goes.
@@ -25,7 +26,9 @@ const TOP_EXAMPLES: &str = "\
 Examples:
   sudo trace attach --port 8080 --duration 10s
   sudo trace attach --pid 4711 --format json > report.json
-  sudo trace demo";
+  sudo trace demo
+  trace list                                         what can be attached to
+  sudo trace doctor                                  whether this machine lets it";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -34,6 +37,10 @@ pub enum Command {
     Attach(AttachArgs),
     /// Start a small server of every model, drive it, trace it, and compare
     Demo(DemoArgs),
+    /// List the processes that listen on a port: what can be attached to
+    List(ListArgs),
+    /// Say whether and what can be measured here, and what would change that
+    Doctor(DoctorArgs),
     /// A workload with a known model, for tests and for the demo
     #[command(hide = true)]
     Fixture(fixtures::cli::Args),
@@ -107,8 +114,8 @@ Exit codes:
     2  usage; also pid 0, trace itself, a kernel thread, an ambiguous name or port,
        an output that cannot be created (checked before measuring)
     5  no such target, or it ended before any thread was seen
-    6  not permitted
-    7  the kernel cannot
+    6  not permitted (trace doctor says what is missing)
+    7  the kernel cannot (trace doctor, too)
     8  incomplete, with --strict
   130  second interrupt; no report, and no partial file
 
@@ -147,6 +154,67 @@ Examples:
   sudo trace demo --model multiplexing
   sudo trace demo --format json --quiet | jq '.[] | {fixture, io_model}'";
 
+/// Options of `trace list`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = LIST_EXAMPLES)]
+pub struct ListArgs {
+    /// How to write the list.
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+const LIST_EXAMPLES: &str = "\
+TCP listeners and bound UDP sockets, in all network namespaces that may be seen. Workers that share a
+listener with a process above them stand in its row. Needs no privileges, but sees only the user's own
+processes without them, and says what it could not see.
+
+Examples:
+  sudo trace list
+  trace list --json | jq '.servers[] | {pid, comm, listens}'";
+
+/// Options of `trace doctor`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub struct DoctorArgs {
+    /// How to write what was found.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// The kernel's own types
+    #[arg(long, hide = true, value_name = "PATH", default_value = VMLINUX)]
+    pub btf: PathBuf,
+}
+
+const DOCTOR_EXAMPLES: &str = "\
+Loads and attaches every probe for a moment, and lets them count known receives.
+
+Exit codes, those that trace attach would have here:
+  0  it would measure
+  6  not permitted
+  7  the kernel cannot
+
+Examples:
+  sudo trace doctor
+  trace doctor --json | jq .outlook
+  sudo trace doctor -vv                              with the verifier's log of a refused hook";
+
+/// The format of a command that has a short way to say JSON.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct FormatArgs {
+    /// Format on stdout
+    #[arg(long, value_enum, default_value_t = FormatArg::Table)]
+    pub format: FormatArg,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+impl FormatArgs {
+    /// The format asked for.
+    pub fn resolve(self) -> Format {
+        if self.json { Format::Json } else { self.format.into() }
+    }
+}
+
 /// A format of stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FormatArg {
@@ -154,6 +222,15 @@ pub enum FormatArg {
     Table,
     /// For programs
     Json,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Format {
+        match format {
+            FormatArg::Table => Format::Table,
+            FormatArg::Json => Format::Json,
+        }
+    }
 }
 
 /// A way to measure.

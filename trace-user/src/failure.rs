@@ -27,7 +27,7 @@ pub enum Code {
 }
 
 /// A failure for the user to read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failure {
     /// Exit code.
     pub code: Code,

@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod collect;
 pub mod demo;
+pub mod doctor;
 pub mod failure;
 pub mod kernel;
 pub mod model;

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let verbose = cli.verbose;
     match run::run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             // Nobody may be reading stderr; the exit code tells all the same.
             let _ = std::io::stderr().write_all(run::explain(&failure, verbose).as_bytes());

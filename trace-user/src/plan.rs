@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::{AttachArgs, FormatArg};
+use crate::cli::AttachArgs;
 use crate::collect::Options;
 use crate::failure::{Code, Failure};
 use crate::report::{Format, Layout};
@@ -63,10 +63,7 @@ pub fn resolve(args: AttachArgs, verbose: u8) -> Result<Plan, Failure> {
             by_descriptor,
             btf,
         },
-        format: match format {
-            FormatArg::Table => Format::Table,
-            FormatArg::Json => Format::Json,
-        },
+        format: format.into(),
         layout: Layout { threads },
         outputs: outputs(output, force)?,
         quiet,

@@ -12,6 +12,7 @@ use trace_common::kernel::Control;
 
 use super::clock;
 use super::kmaps::Maps;
+use crate::failure::{Code, Failure};
 use crate::kernel::proc::Proc;
 use crate::snapshot::Calibration;
 
@@ -57,6 +58,21 @@ pub fn run(maps: &mut Maps, proc: &Proc, control: Control) -> Result<(Calibratio
     driven?;
     singing.context("the canary did not finish")?;
     Ok((calibration, rq_offset))
+}
+
+/// Whether the probes hear anything: a measurement that does not see what `trace` itself did sees nobody.
+///
+/// # Errors
+/// With [`Code::Kernel`] if they saw none of it.
+pub fn check(calibration: &Calibration) -> Result<(), Failure> {
+    let Calibration { done, measured, .. } = calibration;
+    if *measured > 0 {
+        return Ok(());
+    }
+    let why = format!("they are attached, and saw {measured} of {done} receives that trace did itself");
+    Err(Failure::new(Code::Kernel, "the probes are blind here", why).fix(
+        "run trace on the host, outside of containers and sandboxes; trace doctor shows what was checked",
+    ))
 }
 
 /// The helper thread: tells its id, receives, says that it is done, and waits to be let go.

@@ -103,37 +103,54 @@ pub struct Probes {
 /// # Errors
 /// If the kernel refuses the object, or a hook that nothing can replace.
 pub fn load(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Result<Probes, LoadError> {
+    let (mut ebpf, btf) = open(object, btf_path, facts, sizes)?;
+    let mut degraded = Vec::new();
+    for hook in HOOKS {
+        degraded.extend(attach(&mut ebpf, &btf, facts, hook)?);
+    }
+    Ok(Probes { ebpf, degraded })
+}
+
+/// Makes the maps of `object`; no program is loaded yet.
+///
+/// # Errors
+/// If the kernel refuses a map, or its types cannot be used.
+pub fn open(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Result<(Ebpf, Btf), LoadError> {
     let words = facts.offsets.words();
     let btf = Btf::parse_file(btf_path, aya::Endianness::default())?;
-    let mut ebpf = EbpfLoader::new()
+    let ebpf = EbpfLoader::new()
         .btf(Some(&btf))
         .override_global("OFFSETS", &words[..], true)
         .map_max_entries("TID_SLOT", sizes.pid_max)
         .map_max_entries("SLOTS", sizes.slots)
         .map_max_entries("FREE_SLOTS", sizes.slots)
         .load(object)?;
-    let mut degraded = Vec::new();
-    for hook in HOOKS {
-        let present = hook.tracepoints.iter().find(|name| facts.tracepoints.contains(*name));
-        let tracepoint = match (present, hook.lost) {
-            (Some(name), _) => name,
-            (None, Some(lost)) => {
-                degraded.push((hook.program, lost));
-                continue;
-            }
-            (None, None) => hook.program,
-        };
-        attach(&mut ebpf, hook.program, tracepoint, &btf)?;
-    }
-    Ok(Probes { ebpf, degraded })
+    Ok((ebpf, btf))
 }
 
-fn attach(ebpf: &mut Ebpf, hook: &'static str, tracepoint: &str, btf: &Btf) -> Result<(), LoadError> {
-    let program = ebpf.program_mut(hook).ok_or(LoadError::NoProgram(hook))?;
+/// Loads and attaches one hook; returns it and what is lost if this kernel does not have it and need not.
+///
+/// # Errors
+/// If the kernel refuses it, or it is missing and nothing can replace it.
+pub fn attach(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    facts: &Facts,
+    hook: Hook,
+) -> Result<Option<(&'static str, &'static str)>, LoadError> {
+    let Hook { program: name, tracepoints, lost } = hook;
+    let present = tracepoints.iter().find(|tracepoint| facts.tracepoints.contains(*tracepoint));
+    let tracepoint = match (present, lost) {
+        (Some(tracepoint), _) => tracepoint,
+        (None, Some(lost)) => return Ok(Some((name, lost))),
+        (None, None) => name,
+    };
+    let program = ebpf.program_mut(name).ok_or(LoadError::NoProgram(name))?;
     let program: &mut BtfTracePoint =
-        program.try_into().map_err(|source| LoadError::Refused { hook, source })?;
+        program.try_into().map_err(|source| LoadError::Refused { hook: name, source })?;
     program
         .load(tracepoint, btf)
         .and_then(|()| program.attach().map(|_| ()))
-        .map_err(|source| LoadError::Refused { hook, source })
+        .map_err(|source| LoadError::Refused { hook: name, source })?;
+    Ok(None)
 }

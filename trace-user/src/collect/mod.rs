@@ -10,6 +10,7 @@ mod loss;
 pub mod object;
 mod session;
 mod silent;
+pub mod trial;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -57,7 +57,7 @@ pub struct Session<'a> {
     sampler: Sampler,
 }
 
-fn broken(e: anyhow::Error) -> Failure {
+pub(super) fn broken(e: anyhow::Error) -> Failure {
     Failure::internal("the measurement broke", format!("{e:#}"))
 }
 
@@ -85,6 +85,7 @@ impl<'a> Session<'a> {
         };
         progress(Progress::Step("checking the probes with known receives"));
         let (calibration, rq_offset) = canary::run(&mut maps, &proc, control).map_err(broken)?;
+        canary::check(&calibration)?;
         control.rq_offset = rq_offset;
         let tool = Tool {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -449,12 +450,12 @@ fn give_back() {
     unsafe { libc::malloc_trim(0) };
 }
 
-fn no_btf(e: BtfError) -> Failure {
+pub(super) fn no_btf(e: BtfError) -> Failure {
     Failure::new(Code::Kernel, "the kernel's types (BTF) cannot be used", e.to_string())
         .fix("a kernel built with CONFIG_DEBUG_INFO_BTF=y; check with: ls -l /sys/kernel/btf/vmlinux")
 }
 
-fn refused(e: LoadError) -> Failure {
+pub(super) fn refused(e: LoadError) -> Failure {
     let denied = {
         let mut source: Option<&dyn std::error::Error> = Some(&e);
         let mut found = false;

@@ -4,7 +4,7 @@
 mod scene;
 mod table;
 
-use std::io::{IsTerminal, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::cli::{DemoArgs, FormatArg};
 use crate::collect::{self, Options, Progress};
 use crate::failure::{Code, Failure};
 use crate::model;
+use crate::run::line::Line;
 use crate::snapshot::Snapshot;
 use scene::{SCENES, Scene};
 
@@ -79,14 +80,17 @@ pub fn run(args: &DemoArgs, stop: &dyn Fn() -> bool) -> Result<(), Failure> {
         ));
     }
     let mut rows = Vec::new();
+    let mut line = Line::new(args.quiet);
     for (i, scene) in scenes.iter().enumerate() {
         if stop() {
             return Err(Failure::new(Code::Interrupted, "the demo was interrupted", "a signal came"));
         }
-        say(args.quiet, &format!("{} of {}: {} …", i + 1, scenes.len(), scene.name));
+        if !args.quiet {
+            say(&mut line, &format!("demo: {} of {}: {} …", i + 1, scenes.len(), scene.name));
+        }
         rows.push(play(scene, &args.btf, stop)?);
     }
-    say(args.quiet, "");
+    drop(line);
     print(args.format, &rows)?;
     let wrong: Vec<&str> = rows.iter().filter(|r| !r.right).map(|r| r.fixture).collect();
     if wrong.is_empty() {
@@ -97,16 +101,8 @@ pub fn run(args: &DemoArgs, stop: &dyn Fn() -> bool) -> Result<(), Failure> {
 }
 
 /// Progress on stderr: one line that is rewritten on a terminal, a line each elsewhere.
-fn say(quiet: bool, text: &str) {
-    let mut stderr = std::io::stderr();
-    if quiet {
-        return;
-    }
-    let _ = match (stderr.is_terminal(), text.is_empty()) {
-        (true, _) => write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush()),
-        (false, true) => Ok(()),
-        (false, false) => writeln!(stderr, "trace demo: {text}"),
-    };
+fn say(line: &mut Line, text: &str) {
+    if line.is_live() { line.rewrite(text) } else { line.print(text) }
 }
 
 fn print(format: FormatArg, rows: &[Row]) -> Result<(), Failure> {

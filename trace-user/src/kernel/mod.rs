@@ -1,5 +1,10 @@
-//! What this kernel is and allows: field offsets, and what `/proc` tells.
+//! What this kernel is and allows: field offsets, rights, namespaces, and what `/proc` tells.
 
 pub mod btf;
+pub mod capability;
+pub mod container;
+pub mod lockdown;
 pub mod names;
+pub mod namespace;
 pub mod proc;
+pub mod rights;

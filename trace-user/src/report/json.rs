@@ -7,15 +7,14 @@ use serde_json::Serializer;
 use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 
 use super::sanitize::is_hostile;
-use super::schema::Report;
 
-/// `report` as indented JSON.
+/// `document`, a report or what another command has to say, as indented JSON.
 ///
 /// # Errors
-/// None of a report's values can fail.
-pub fn render(report: &Report) -> serde_json::Result<String> {
+/// None of these documents' values can fail.
+pub fn render(document: &impl Serialize) -> serde_json::Result<String> {
     let mut bytes = Vec::new();
-    report.serialize(&mut Serializer::with_formatter(&mut bytes, Escaping(PrettyFormatter::new())))?;
+    document.serialize(&mut Serializer::with_formatter(&mut bytes, Escaping(PrettyFormatter::new())))?;
     bytes.push(b'\n');
     String::from_utf8(bytes).map_err(|e| serde::ser::Error::custom(e.utf8_error()))
 }
@@ -63,6 +62,7 @@ impl Formatter for Escaping {
 mod tests {
     use serde_json::Value;
 
+    use super::super::schema::Report;
     use super::super::{build, sample};
     use super::*;
     use trace_common::account::Account;

@@ -4,23 +4,25 @@
 //! verdict, and none reads anything but the report.
 
 pub mod build;
+pub mod doctor;
 pub mod json;
 pub mod ledger;
 mod ledger_table;
+pub mod list;
 mod phases;
 pub mod residual;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub mod sanitize;
 pub mod schema;
 pub mod table;
-mod text;
+pub mod text;
 mod trust;
 pub mod turns;
 pub mod unit;
 mod verdict_text;
 
-pub use trust::real_losses;
+pub use trust::{real_losses, total_lost};
 pub use verdict_text::io_line;
 
 use schema::Report;

@@ -1,5 +1,7 @@
 //! How far the figures can be trusted: losses, the canary, the residual, the cost, and what was not seen.
 
+use std::collections::BTreeMap;
+
 use super::build::NO_LOSSES;
 use super::schema::Report;
 use super::text::Page;
@@ -39,10 +41,16 @@ pub fn trust(page: &mut Page, report: &Report) {
 
 /// The counters that are losses and are not 0, with their counts.
 pub fn real_losses(report: &Report) -> Vec<String> {
-    let lost = |(name, count): (&String, &u64)| {
-        (*count > 0 && !NO_LOSSES.contains(&name.as_str())).then(|| format!("{name} {}", unit::count(*count)))
-    };
-    report.loss.iter().filter_map(lost).collect()
+    lost(&report.loss).map(|(name, count)| format!("{name} {}", unit::count(*count))).collect()
+}
+
+/// What was lost, all kinds together.
+pub fn total_lost(loss: &BTreeMap<String, u64>) -> u64 {
+    lost(loss).map(|(_, count)| count).sum()
+}
+
+fn lost(loss: &BTreeMap<String, u64>) -> impl Iterator<Item = (&String, &u64)> {
+    loss.iter().filter(|(name, count)| **count > 0 && !NO_LOSSES.contains(&name.as_str()))
 }
 
 fn losses(report: &Report) -> String {

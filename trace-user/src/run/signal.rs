@@ -1,15 +1,16 @@
 //! SIGINT, SIGTERM and SIGHUP: the first ends the window, a second ends the program at once.
 //!
 //! A second one must work whatever the program is doing, also while it writes a report, and must leave no
-//! partial file. So the handler itself takes the files away: unlink and _exit are async-signal-safe
+//! partial file. So the handler itself takes the files away: unlink, write and _exit are async-signal-safe
 //! (signal-safety(7)).
 
 use std::ffi::{CString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
+use super::line::ERASE;
 use crate::failure::{Code, Failure};
 
 /// Signals that mean: enough.
@@ -24,6 +25,14 @@ const SAME_REQUEST_NS: u64 = 20_000_000;
 static FIRST_AT: AtomicU64 = AtomicU64::new(0);
 /// Paths of files that are not complete.
 static PARTIAL: [AtomicPtr<c_char>; MAX_PARTIAL] = [const { AtomicPtr::new(null_mut()) }; MAX_PARTIAL];
+
+/// Whether a line of stderr is to be erased before an abrupt end.
+static LINE: AtomicBool = AtomicBool::new(false);
+
+/// Says whether a line of stderr is to be erased before an abrupt end.
+pub fn erase_line(shown: bool) {
+    LINE.store(shown, Ordering::Relaxed);
+}
 
 /// Whether a signal came.
 pub fn came() -> bool {
@@ -71,6 +80,10 @@ extern "C" fn on_signal(_signal: c_int) {
                     // SAFETY: a path in the table is a C string that is never freed.
                     unsafe { libc::unlink(path) };
                 }
+            }
+            if LINE.load(Ordering::Relaxed) {
+                // SAFETY: the bytes are static; write is async-signal-safe.
+                unsafe { libc::write(libc::STDERR_FILENO, ERASE.as_ptr().cast(), ERASE.len()) };
             }
             // SAFETY: ends the process; nothing of it is used after.
             unsafe { libc::_exit(Code::Interrupted as c_int) }

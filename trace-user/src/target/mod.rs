@@ -1,5 +1,6 @@
 //! From what the user names — pids, a port, a name — to the processes to attach to.
 
+pub mod list;
 mod pid;
 mod port;
 mod tree;
@@ -39,8 +40,7 @@ pub fn resolve(root: &Path, spec: &Spec, own: u32) -> Result<Vec<u32>, Failure> 
 
 fn by_name(proc: &Proc, name: &str, own: u32) -> Result<Vec<u32>, Failure> {
     let candidates: Vec<u32> = proc.pids().into_iter().filter(|&pid| pid != own).collect();
-    let living =
-        |pid: &u32| proc.process_stat(*pid).is_some_and(|stat| !stat.is_kernel() && !stat.is_zombie());
+    let living = |pid: &u32| is_living(proc, *pid);
     let matches = candidates.iter().copied().filter(|&pid| proc.names(pid).iter().any(|n| n == name));
     let matches: Vec<u32> = matches.filter(living).collect();
     if matches.is_empty() {
@@ -50,6 +50,11 @@ fn by_name(proc: &Proc, name: &str, own: u32) -> Result<Vec<u32>, Failure> {
         [pid] => Ok(vec![pid]),
         ref several => Err(ambiguous(proc, &format!("have the name {name}"), several)),
     }
+}
+
+/// Whether it is a process of user space in which something runs.
+fn is_living(proc: &Proc, pid: u32) -> bool {
+    proc.process_stat(pid).is_some_and(|stat| !stat.is_kernel() && !stat.is_zombie())
 }
 
 /// Several processes that have nothing to do with each other.

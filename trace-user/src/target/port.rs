@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ambiguous, tree};
 use crate::failure::{Code, Failure};
-use crate::kernel::proc::Proc;
+use crate::kernel::proc::{Listener, Proc};
 
 /// The processes that hold the listeners of `port`: the topmost of one tree, or all that share one listener.
 ///
@@ -12,17 +12,15 @@ use crate::kernel::proc::Proc;
 /// If nobody listens, if unrelated processes do, or if who holds them may not be seen.
 pub fn resolve(proc: &Proc, port: u16, own: u32) -> Result<Vec<u32>, Failure> {
     let pids = proc.pids();
-    let inodes = listeners(proc, &pids, port);
+    let on_port = listeners(proc, &pids).into_iter().filter(|l| l.address.port() == port);
+    let inodes: BTreeSet<u64> = on_port.map(|l| l.inode).collect();
     if inodes.is_empty() {
         let why = "no TCP socket listens on it, and no UDP socket is bound to it";
         let what = format!("there is no server on port {port}");
-        return Err(Failure::new(Code::NoTarget, what, why).fix("list listeners with: ss -ltunp"));
+        return Err(Failure::new(Code::NoTarget, what, why).fix("list the servers with: trace list"));
     }
     let (mut holders, unseen) = holders(proc, pids.iter().copied().filter(|&pid| pid != own), &inodes);
-    // systemd holds the sockets that it activates services by.
-    if holders.len() > 1 {
-        holders.remove(&1);
-    }
+    leave_out_activation(&mut holders);
     if holders.is_empty() {
         return Err(nobody(port, unseen));
     }
@@ -34,6 +32,13 @@ pub fn resolve(proc: &Proc, port: u16, own: u32) -> Result<Vec<u32>, Failure> {
     Err(ambiguous(proc, &format!("listen on port {port}"), &top))
 }
 
+/// systemd holds the sockets that it activates services by.
+pub(super) fn leave_out_activation<T>(holders: &mut BTreeMap<u32, T>) {
+    if holders.len() > 1 {
+        holders.remove(&1);
+    }
+}
+
 fn nobody(port: u16, unseen: usize) -> Failure {
     let what = format!("cannot see who listens on port {port}");
     if unseen > 0 {
@@ -42,11 +47,11 @@ fn nobody(port: u16, unseen: usize) -> Failure {
             .fix(format!("sudo trace attach --port {port}, or --pid PID"));
     }
     Failure::new(Code::NoTarget, what, "there is a listener, but no process holds it (the kernel itself may)")
-        .fix("list listeners with: ss -ltunp")
+        .fix("list the servers with: trace list")
 }
 
-/// Inodes of the listeners in all network namespaces that processes are in.
-fn listeners(proc: &Proc, pids: &BTreeSet<u32>, port: u16) -> BTreeSet<u64> {
+/// The listeners in all network namespaces that processes are in.
+pub(super) fn listeners(proc: &Proc, pids: &BTreeSet<u32>) -> Vec<Listener> {
     let own = proc.network_namespace(None);
     let mut by_namespace: BTreeMap<String, u32> = BTreeMap::new();
     for &pid in pids {
@@ -55,12 +60,11 @@ fn listeners(proc: &Proc, pids: &BTreeSet<u32>, port: u16) -> BTreeSet<u64> {
         }
     }
     let namespaces = std::iter::once(None).chain(by_namespace.into_values().map(Some));
-    let listeners = namespaces.flat_map(|pid| proc.listeners(pid));
-    listeners.filter(|listener| listener.port == port).map(|listener| listener.inode).collect()
+    namespaces.flat_map(|pid| proc.listeners(pid)).collect()
 }
 
 /// Who holds which of `inodes`, and of how many processes that may not be seen.
-fn holders(
+pub(super) fn holders(
     proc: &Proc,
     pids: impl Iterator<Item = u32>,
     inodes: &BTreeSet<u64>,
@@ -74,7 +78,7 @@ fn holders(
                     holders.insert(pid, held);
                 }
             }
-            None => unseen += usize::from(proc.process_stat(pid).is_some()),
+            None => unseen += usize::from(proc.process_stat(pid).is_some_and(|stat| !stat.is_kernel())),
         }
     }
     (holders, unseen)

@@ -195,3 +195,65 @@ fn a_pid_of_a_container_is_translated_in_the_message() {
     let (_, text) = refused(tree.resolve(Spec::Pids(vec![77])));
     assert!(text.contains("process 11 here"), "{text}");
 }
+
+impl Tree {
+    fn list(&self) -> list::Listing {
+        list::list(self.0.path(), 999)
+    }
+}
+
+#[test]
+fn workers_are_listed_under_the_process_that_attach_takes() {
+    let tree = nginx();
+    tree.file("10/cgroup", "0::/system.slice/nginx.service\n");
+    let listing = tree.list();
+    let [server] = &listing.servers[..] else { panic!("{listing:#?}") };
+    assert_eq!((server.pid, &server.processes[..], server.threads), (10, &[10, 11, 12][..], 3));
+    let listens: Vec<String> = server.listens.iter().map(|l| format!("{}:{}", l.address, l.port)).collect();
+    assert_eq!(listens, ["127.0.0.1:8080"]);
+    assert_eq!(server.container, None);
+    assert_eq!(server.attach, list::Attach { pid: 10, port: Some(8080), name: Some("nginx".into()) });
+    assert_eq!(tree.port(8080).expect("nginx"), [10]);
+    assert_eq!((listing.unseen.processes, listing.unseen.sockets), (0, 0));
+}
+
+#[test]
+fn unrelated_servers_of_one_port_and_name_are_listed_by_their_pids() {
+    let tree = nginx();
+    tree.process(30, 1, "nginx", "/opt/nginx");
+    tree.net("udp", &[("0200007F:1F90", "00000000:0000", "07", 600)]);
+    tree.holds(30, 3, 600);
+    let listing = tree.list();
+    let rows: Vec<_> =
+        listing.servers.iter().map(|s| (s.pid, s.attach.port, s.attach.name.clone())).collect();
+    assert_eq!(rows, [(10, None, None), (30, None, None)]);
+}
+
+#[test]
+fn sockets_whose_owner_may_not_be_seen_are_counted() {
+    let tree = nginx();
+    tree.process(30, 1, "secret", "/opt/secret");
+    std::fs::remove_dir(tree.path("30/fd")).expect("removed");
+    tree.task(2, 2, 0, "kthreadd", 'S', 0x20_8040);
+    tree.net("udp", &[("0200007F:0035", "00000000:0000", "07", 600)]);
+    let listing = tree.list();
+    assert_eq!((listing.unseen.processes, listing.unseen.sockets), (1, 1), "{listing:#?}");
+    assert_eq!(listing.unseen.listens[0].port, 53);
+    assert_eq!(listing.servers.len(), 1);
+}
+
+#[test]
+fn a_child_with_a_port_of_its_own_is_a_server_of_its_own() {
+    let tree = nginx();
+    tree.process(5, 1, "supervisor", "/usr/bin/supervisor");
+    tree.net(
+        "tcp6",
+        &[("00000000000000000000000000000000:2329", "00000000000000000000000000000000:0000", "0A", 700)],
+    );
+    tree.holds(5, 3, 700);
+    tree.process(6, 5, "child", "/usr/bin/child");
+    tree.net("udp", &[("00000000:0035", "00000000:0000", "07", 701)]);
+    tree.holds(6, 3, 701);
+    let pids: Vec<u32> = tree.list().servers.iter().map(|s| s.pid).collect();
+    assert_eq!(pids, [6, 10, 5]);
+}

@@ -9,7 +9,7 @@ mod thread;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-pub use net::Listener;
+pub use net::{Listener, Protocol};
 pub use stat::Stat;
 pub use thread::InCall;
 

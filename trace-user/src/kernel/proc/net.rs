@@ -3,23 +3,40 @@
 //! `/proc/net` shows one network namespace; a container's sockets are seen through `/proc/PID/net` of a process in it.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use serde::Serialize;
 
 use super::Proc;
 
-/// Tables of `/proc/net`, each with the state that a socket without a peer has there, and whether it is one of streams
-/// (`include/net/tcp_states.h`: 10 is `TCP_LISTEN`, 7 is `TCP_CLOSE`, which unconnected datagram sockets are in).
-const TABLES: [(&str, &str, bool); 4] =
-    [("tcp", "0A", true), ("tcp6", "0A", true), ("udp", "07", false), ("udp6", "07", false)];
+/// A transport protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// A listening stream socket.
+    Tcp,
+    /// A bound datagram socket without a peer.
+    Udp,
+}
+
+/// Tables of `/proc/net`, each with the state that a socket without a peer has there (`include/net/tcp_states.h`: 10 is
+/// `TCP_LISTEN`, 7 is `TCP_CLOSE`, which unconnected datagram sockets are in).
+const TABLES: [(&str, &str, Protocol); 4] = [
+    ("tcp", "0A", Protocol::Tcp),
+    ("tcp6", "0A", Protocol::Tcp),
+    ("udp", "07", Protocol::Udp),
+    ("udp6", "07", Protocol::Udp),
+];
 
 /// A listening TCP socket, or a UDP socket without a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Local port.
-    pub port: u16,
+    /// Stream or datagram.
+    pub protocol: Protocol,
+    /// Where it listens.
+    pub address: SocketAddr,
     /// Inode, by which descriptors name it.
     pub inode: u64,
-    /// Whether it is TCP.
-    pub stream: bool,
 }
 
 impl Proc {
@@ -27,10 +44,10 @@ impl Proc {
     pub fn listeners(&self, pid: Option<u32>) -> Vec<Listener> {
         let net = pid.map_or("net".to_owned(), |pid| format!("{pid}/net"));
         let mut listeners = Vec::new();
-        for (table, state, stream) in TABLES {
+        for (table, state, protocol) in TABLES {
             let text = self.read(format!("{net}/{table}")).unwrap_or_default();
             let found = text.lines().skip(1).filter_map(|line| parse(line, state));
-            listeners.extend(found.map(|(port, inode)| Listener { port, inode, stream }));
+            listeners.extend(found.map(|(address, inode)| Listener { protocol, address, inode }));
         }
         listeners
     }
@@ -38,7 +55,8 @@ impl Proc {
     /// Local TCP ports on which one of the sockets `inodes` listens, in the network namespace of `pid`.
     pub fn listen_ports(&self, pid: u32, inodes: &BTreeSet<u64>) -> BTreeSet<u16> {
         let listeners = self.listeners(Some(pid));
-        listeners.iter().filter(|l| l.stream && inodes.contains(&l.inode)).map(|l| l.port).collect()
+        let theirs = |l: &&Listener| l.protocol == Protocol::Tcp && inodes.contains(&l.inode);
+        listeners.iter().filter(theirs).map(|l| l.address.port()).collect()
     }
 
     /// Network namespace of process `pid`, or of the reader of this `/proc`.
@@ -47,14 +65,33 @@ impl Proc {
     }
 }
 
-/// Port and inode in a line of a table, if the socket has that state and no peer.
-fn parse(line: &str, wanted_state: &str) -> Option<(u16, u64)> {
+/// Address and inode in a line of a table, if the socket has that state and no peer.
+fn parse(line: &str, wanted_state: &str) -> Option<(SocketAddr, u64)> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-    let (local, remote, state) = (fields.get(1)?, fields.get(2)?, fields.get(3)?);
-    let port_of = |address: &str| u16::from_str_radix(address.rsplit_once(':')?.1, 16).ok();
+    let (local, remote, state) = (address(fields.get(1)?)?, address(fields.get(2)?)?, fields.get(3)?);
     let inode = fields.get(9)?.parse().ok()?;
-    let waits = *state == wanted_state && port_of(remote)? == 0 && inode != 0;
-    waits.then_some((port_of(local)?, inode))
+    let waits = *state == wanted_state && remote.port() == 0 && inode != 0;
+    waits.then_some((local, inode))
+}
+
+/// `0100007F:1F90`: words of the address as the processor reads them (`net/ipv4/tcp_ipv4.c`,
+/// `get_tcp4_sock`), then the port.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (host, port) = text.split_once(':')?;
+    let words: Option<Vec<[u8; 4]>> = (0..host.len())
+        .step_by(8)
+        .map(|at| Some(u32::from_str_radix(host.get(at..at + 8)?, 16).ok()?.to_ne_bytes()))
+        .collect();
+    let ip = match words?[..] {
+        [word] => IpAddr::V4(Ipv4Addr::from(word)),
+        [a, b, c, d] => {
+            let mut bytes = [0; 16];
+            bytes.iter_mut().zip([a, b, c, d].as_flattened()).for_each(|(to, from)| *to = *from);
+            IpAddr::V6(Ipv6Addr::from(bytes))
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
 #[cfg(test)]
@@ -64,9 +101,20 @@ mod tests {
     #[test]
     fn listeners_only() {
         let listen = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0";
-        assert_eq!(parse(listen, "0A"), Some((8080, 4711)));
+        assert_eq!(parse(listen, "0A"), Some(("127.0.0.1:8080".parse().unwrap(), 4711)));
         assert_eq!(parse(&listen.replace(" 0A ", " 01 "), "0A"), None);
         assert_eq!(parse(&listen.replace("00000000:0000", "0100007F:D431"), "0A"), None);
         assert_eq!(parse(&listen.replace(" 4711 ", " 0 "), "0A"), None);
+    }
+
+    #[test]
+    fn addresses_are_read_word_by_word() {
+        assert_eq!(address("0100007F:1F90"), Some("127.0.0.1:8080".parse().unwrap()));
+        let v6 = "0000000000000000FFFF00000100007F:0050";
+        assert_eq!(address(v6), Some("[::ffff:127.0.0.1]:80".parse().unwrap()));
+        assert_eq!(address("00000000000000000000000001000000:0050"), Some("[::1]:80".parse().unwrap()));
+        for bad in ["", ":", "0100007F", "0100007:1F90", "0100007F:x", "é100007F:1F90"] {
+            assert_eq!(address(bad), None, "{bad}");
+        }
     }
 }

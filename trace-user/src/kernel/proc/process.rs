@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Proc, Stat};
+use crate::kernel::container::{self, Container};
 
 impl Proc {
     /// `PID/stat`, also of a thread id.
@@ -34,6 +35,11 @@ impl Proc {
     /// Path of the executable that it was started from, deleted or not.
     pub fn exe_path(&self, pid: u32) -> Option<String> {
         self.exe(pid).map(|exe| exe.trim_end_matches(" (deleted)").to_owned())
+    }
+
+    /// The container that a process is in.
+    pub fn container(&self, pid: u32) -> Option<Container> {
+        container::of(&self.read(format!("{pid}/cgroup"))?)
     }
 
     /// The names that a process goes by: its own, and the file name of its executable.
