@@ -30,7 +30,7 @@ enum Task {
     Check(check::Args),
     /// Install what the tests use, and run all of them
     Test(test::Args),
-    /// Run the exact tests under Debian's kernels 6.1 and 6.12 in QEMU
+    /// Run tests under Debian's kernels 6.1 and 6.12 in QEMU
     Vm(vm::Args),
 }
 

@@ -1,8 +1,8 @@
 //! `cargo xtask vm`: runs a test executable under other kernels, in QEMU without hardware virtualisation.
 //!
 //! The guest is a kernel of Debian and an initramfs made of busybox, the programs, and their libraries. By
-//! default the programs are `trace`, `trace-fixture` and the exact tests of `trace-user`; `--program` runs
-//! anything else.
+//! default the programs are `trace`, `trace-fixture` and two tests of `trace-user`; `--program` runs anything
+//! else.
 
 mod console;
 mod guest;
@@ -11,6 +11,7 @@ mod initramfs;
 mod kernel;
 mod payload;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,11 +38,11 @@ pub struct Args {
     /// Keep the initramfs under target/vm and name it, with the command that boots it
     #[arg(long)]
     keep: bool,
-    /// The integration test of trace-user to run
-    #[arg(long, default_value = "exact", value_name = "NAME")]
-    test: String,
+    /// The integration tests of trace-user to run, each in a boot of its own
+    #[arg(long = "test", default_values = ["exact", "models"], value_name = "NAME")]
+    tests: Vec<String>,
     /// Run this executable of the host instead of a test
-    #[arg(long, value_name = "FILE", conflicts_with = "test")]
+    #[arg(long, value_name = "FILE", conflicts_with = "tests")]
     program: Option<PathBuf>,
     /// Another file to copy to /bin in the guest, with its libraries
     #[arg(long = "file", value_name = "FILE")]
@@ -61,29 +62,41 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let root = workspace::root();
     let directory = root.join("target/vm");
-    let initramfs = initramfs::pack(&directory.join("initramfs.cpio"), &payload(&root, args)?)?;
-    let mut failed = Vec::new();
-    for series in chosen(&args.kernel) {
-        // One kernel's failure does not keep the others from being tried.
-        match one(series, &directory, &initramfs, args) {
-            Ok(true) => {}
-            Ok(false) => failed.push(series),
-            Err(error) => {
-                println!("vm: FAIL: kernel {series}: {error:#}");
-                failed.push(series);
+    let mut failed = BTreeSet::new();
+    for payload in payloads(&root, args)? {
+        let initramfs = initramfs::pack(&directory.join("initramfs.cpio"), &payload)?;
+        for series in chosen(&args.kernel) {
+            // One kernel's failure does not keep the others from being tried.
+            match one(series, &directory, &initramfs, args) {
+                Ok(true) => {}
+                Ok(false) => _ = failed.insert(series),
+                Err(error) => {
+                    println!("vm: FAIL: kernel {series}: {error:#}");
+                    failed.insert(series);
+                }
             }
         }
-    }
-    if !args.keep {
-        fs::remove_file(&initramfs)?;
+        if !args.keep {
+            fs::remove_file(&initramfs)?;
+        }
     }
     if let Some(first) = failed.first() {
+        let under: Vec<&str> = failed.iter().copied().collect();
         bail!(
             "failed under {}; look again with `cargo xtask vm --kernel {first} --keep`",
-            failed.join(" and ")
+            under.join(" and ")
         );
     }
     Ok(())
+}
+
+/// What is run, each in boots of its own.
+fn payloads(root: &Path, args: &Args) -> Result<Vec<Payload>> {
+    let plain = match &args.program {
+        Some(program) => vec![Payload::of_program(program)],
+        None => args.tests.iter().map(|test| payload::tests(root, test)).collect::<Result<_>>()?,
+    };
+    plain.into_iter().map(|payload| completed(payload, args)).collect()
 }
 
 /// Boots one kernel; returns whether the program succeeded.
@@ -94,12 +107,8 @@ fn one(series: &str, directory: &Path, initramfs: &Path, args: &Args) -> Result<
     Ok(outcome.status == 0)
 }
 
-/// What runs in the guest.
-fn payload(root: &Path, args: &Args) -> Result<Payload> {
-    let mut payload = match &args.program {
-        Some(program) => Payload::of_program(program),
-        None => payload::tests(root, &args.test)?,
-    };
+/// With what else was asked for.
+fn completed(mut payload: Payload, args: &Args) -> Result<Payload> {
     payload.files.extend(args.files.iter().cloned());
     for variable in &args.variables {
         match variable.split_once('=') {

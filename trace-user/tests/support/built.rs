@@ -59,6 +59,12 @@ pub const FILES: [(Built, &str); 3] = [
 ];
 
 impl Built {
+    /// Whether its model rests on hooks whose arguments differ between kernels: what guests test of the models.
+    pub fn depends_on_the_kernel(&self) -> bool {
+        matches!(self.model, "signal-driven" | "asynchronous")
+            || matches!(self.mode, Mode::UringPoll | Mode::UringFiles | Mode::TtyAsync)
+    }
+
     /// Who serves one connection at a time gets one after another.
     fn in_turn(&self) -> bool {
         matches!(self.mode, Mode::BlockingIterative | Mode::PollOne)

@@ -15,7 +15,8 @@ pub fn trace() -> PathBuf {
 fn fixture() -> Program {
     match std::env::var_os("TRACE_FIXTURE_BIN") {
         Some(path) => Program::new(path),
-        None => Program::new(trace()).arg("fixture"),
+        // /tmp may be memory, where nobody waits for a disk.
+        None => Program::new(trace()).arg("fixture").files_in(env!("CARGO_TARGET_TMPDIR")),
     }
 }
 
