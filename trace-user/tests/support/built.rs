@@ -55,7 +55,7 @@ pub const FIXTURES: [Built; 20] = [
 pub const FILES: [(Built, &str); 3] = [
     (by("libaio", built(Mode::Libaio, "asynchronous")), "high"),
     (by("posix-aio", built(Mode::PosixAio, "asynchronous")), "medium"),
-    (built(Mode::PsyncFiles, "blocking"), "high"),
+    (by("pread64", built(Mode::PsyncFiles, "blocking")), "high"),
 ];
 
 impl Built {
