@@ -1,6 +1,10 @@
 //! Offsets of kernel fields from BTF, and which tracepoints there are.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use btfparse::{Integer32Value, Offset, Readable, TypeInformation, TypeVariant};
@@ -33,7 +37,7 @@ const COMPLETE_BY_CQE: usize = 4;
 pub enum BtfError {
     /// There is no BTF.
     #[error("{0} cannot be read: {1}")]
-    Missing(PathBuf, std::io::Error),
+    Missing(PathBuf, io::Error),
     /// It is there but cannot be parsed.
     #[error("{0} is not valid BTF: {1}")]
     Invalid(PathBuf, String),
@@ -42,16 +46,64 @@ pub enum BtfError {
     NoField(PathBuf, &'static str),
 }
 
-struct Bytes(Vec<u8>);
+/// Length of a window, bytes.
+const WINDOW: usize = 4 << 10;
+/// Windows kept. The parser goes through the types in order and looks names up in between, all over the strings. With
+/// these 2 MiB it reads 2,082 windows of a file of 5.5 MB (6.18), which takes as long as reading it whole; with 1 MiB in
+/// windows of 32 KiB it read 178,435. The whole file would be in memory at the very peak of what the tool needs.
+const WINDOWS: usize = 512;
 
-impl Readable for Bytes {
+/// A file of types, read window by window.
+struct Windows {
+    file: File,
+    /// Which window is in each place, and its bytes.
+    kept: RefCell<Vec<(Option<u64>, Vec<u8>)>>,
+}
+
+impl Windows {
+    fn open(path: &Path) -> io::Result<Windows> {
+        let file = File::open(path)?;
+        // What cannot be read at all is to be told from what is no BTF.
+        file.read_at(&mut [0], 0)?;
+        Ok(Windows { file, kept: RefCell::new(vec![(None, Vec::new()); WINDOWS]) })
+    }
+
+    /// Copies what window `number` has from `start` on; returns how much that was.
+    fn copy(&self, number: u64, start: usize, to: &mut [u8]) -> io::Result<usize> {
+        let place = &mut self.kept.borrow_mut()[number as usize % WINDOWS];
+        if place.0 != Some(number) {
+            place.0 = None;
+            place.1.resize(WINDOW, 0);
+            let mut filled = 0;
+            while filled < WINDOW {
+                match self.file.read_at(&mut place.1[filled..], number * WINDOW as u64 + filled as u64)? {
+                    0 => break,
+                    more => filled += more,
+                }
+            }
+            place.1.truncate(filled);
+            place.0 = Some(number);
+        }
+        let from = place.1.get(start..).unwrap_or_default();
+        let length = from.len().min(to.len());
+        to[..length].copy_from_slice(&from[..length]);
+        Ok(length)
+    }
+}
+
+impl Readable for Windows {
     fn read(&self, offset: u64, buffer: &mut [u8]) -> btfparse::Result<()> {
-        let start = offset as usize;
-        let source = start.checked_add(buffer.len()).and_then(|end| self.0.get(start..end));
-        let Some(source) = source else {
-            return Err(btfparse::Error::new(btfparse::ErrorKind::IOError, "read past the end"));
-        };
-        buffer.copy_from_slice(source);
+        let failed = |why: &str| btfparse::Error::new(btfparse::ErrorKind::IOError, why);
+        let (mut offset, mut rest) = (offset, buffer);
+        while !rest.is_empty() {
+            let (number, start) = (offset / WINDOW as u64, (offset % WINDOW as u64) as usize);
+            let length = self.copy(number, start, rest).map_err(|e| failed(&e.to_string()))?;
+            if length == 0 {
+                return Err(failed("read past the end"));
+            }
+            offset += length as u64;
+            rest = &mut rest[length..];
+        }
         Ok(())
     }
 }
@@ -89,9 +141,9 @@ impl KernelTypes {
     /// # Errors
     /// If the file is not there or is not BTF.
     pub fn read(path: &Path) -> Result<KernelTypes, BtfError> {
-        let bytes = std::fs::read(path).map_err(|e| BtfError::Missing(path.into(), e))?;
-        let types = TypeInformation::new(&Bytes(bytes))
-            .map_err(|e| BtfError::Invalid(path.into(), format!("{e:?}")))?;
+        let file = Windows::open(path).map_err(|e| BtfError::Missing(path.into(), e))?;
+        let types =
+            TypeInformation::new(&file).map_err(|e| BtfError::Invalid(path.into(), format!("{e:?}")))?;
         Ok(KernelTypes { path: path.into(), types })
     }
 
@@ -150,5 +202,26 @@ impl KernelTypes {
             TypeVariant::FuncProto(proto) => Some(proto.parameter_list().len()),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_read_like_the_whole_file() {
+        let path = tempfile::NamedTempFile::new().expect("a file");
+        // More windows than are kept.
+        let bytes: Vec<u8> = (0..WINDOW * (WINDOWS + 2) + 100).map(|i| (i / 7) as u8).collect();
+        std::fs::write(path.path(), &bytes).expect("written");
+        let windows = Windows::open(path.path()).expect("open");
+        for start in [0, 5, WINDOW - 3, WINDOW * WINDOWS - 1, 17, bytes.len() - 90] {
+            let mut buffer = vec![0; 90];
+            windows.read(start as u64, &mut buffer).expect("within");
+            assert_eq!(buffer, bytes[start..start + 90], "{start}");
+        }
+        assert!(windows.read(bytes.len() as u64 - 5, &mut [0; 6]).is_err());
+        assert!(windows.read(u64::MAX / 2, &mut [0; 6]).is_err());
     }
 }
