@@ -455,8 +455,9 @@ fn waited(t: &mut Thread, account: Account, nanos: u64) {
     if matches!(account, Account::WaitData) {
         t.call.wait_ns += nanos;
     }
-    // Who sleeps until a signal or a completion does not poll, however often he finds nothing.
-    if matches!(account, Account::WaitSignal | Account::WaitCompletion) {
+    // Who sleeps until a signal, a completion or a wake-up descriptor (a signalfd) does not poll, however often he finds
+    // nothing.
+    if matches!(account, Account::WaitSignal | Account::WaitCompletion | Account::WaitReady) {
         t.ready.slept_end_at = t.clock;
     }
 }

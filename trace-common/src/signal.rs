@@ -1,5 +1,8 @@
 //! Signals that announce I/O, and how they are told from others.
 
+use crate::conn::Cover;
+use crate::ready::Width;
+
 /// `SIGIO`, x86-64.
 const SIGIO: i32 = 29;
 /// Signals whose positive codes mean something of their own (`sig_specific_sicodes`, `include/linux/signal.h`):
@@ -76,6 +79,8 @@ fn is_specific(sig: i32) -> bool {
 pub struct Signals {
     /// When a signal that names no descriptor was delivered or dequeued.
     pub sigio_at: u64,
+    /// When a signalfd was last read.
+    pub signalfd_at: u64,
     /// When a signal of another origin than [`Origin::Other`] was last generated.
     pub generated_at: u64,
     /// Its number.
@@ -84,9 +89,29 @@ pub struct Signals {
     pub origin: u32,
 }
 
+impl Signals {
+    /// The last event that covers every `O_ASYNC` socket of the process. A signalfd is a readiness descriptor, which
+    /// stands for all of them.
+    #[inline(always)]
+    pub fn cover(&self) -> Cover {
+        if self.signalfd_at > self.sigio_at {
+            Cover { at: self.signalfd_at, width: Width::Many as u8, ..Cover::NONE }
+        } else {
+            Cover::signal(self.sigio_at)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signalfd_is_a_readiness_descriptor() {
+        let told = |sigio_at, signalfd_at| Signals { sigio_at, signalfd_at, ..Signals::default() }.cover();
+        assert_eq!(told(5, 0), Cover::signal(5));
+        assert_eq!((told(5, 9).at, told(5, 9).width, told(5, 9).signalled), (9, Width::Many as u8, 0));
+    }
 
     #[test]
     fn the_code_proves_the_origin_not_the_number() {

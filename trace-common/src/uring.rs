@@ -126,10 +126,10 @@ pub struct Ring {
     pub setup: u32,
     /// Non-zero if it was seen to be made, so that all of its requests were seen.
     pub made_here: u32,
-    /// Readiness requests on peers and listeners that began to wait.
-    pub polls_begun: u64,
+    /// Readiness requests that began to wait: on peers, and on listeners.
+    pub polls_begun: [u64; 2],
     /// … and ended.
-    pub polls_ended: u64,
+    pub polls_ended: [u64; 2],
     /// Requests submitted.
     pub submitted: u64,
     /// Completions of receives on sockets.
@@ -184,8 +184,8 @@ impl Ring {
             tid,
             setup: 0,
             made_here: 0,
-            polls_begun: 0,
-            polls_ended: 0,
+            polls_begun: [0; 2],
+            polls_ended: [0; 2],
             submitted: 0,
             receives: Receives::ZERO,
             receive_ways: Ways { inline: 0, armed: 0, queued: 0 },
@@ -208,16 +208,16 @@ impl Ring {
         add(&mut self.submitted, 1);
     }
 
-    /// A readiness request on a peer or a listener begins to wait.
+    /// A readiness request begins to wait, on a listener or on a peer.
     #[inline(always)]
-    pub fn poll_begun(&mut self) {
-        add(&mut self.polls_begun, 1);
+    pub fn poll_begun(&mut self, on_listener: bool) {
+        add(&mut self.polls_begun[bounded::<2>(usize::from(on_listener))], 1);
     }
 
     /// It waits no longer.
     #[inline(always)]
-    pub fn poll_ended(&mut self) {
-        add(&mut self.polls_ended, 1);
+    pub fn poll_ended(&mut self, on_listener: bool) {
+        add(&mut self.polls_ended[bounded::<2>(usize::from(on_listener))], 1);
     }
 
     /// A receive was completed.
@@ -294,14 +294,19 @@ impl Ring {
     ///
     /// One peer is said only of rings whose requests were all seen: of others there may be more.
     #[inline(always)]
-    pub fn polled(&mut self, counted: bool) -> Width {
-        let waiting = self.polls_begun.wrapping_sub(self.polls_ended);
-        let width = if counted && waiting >= 2 {
-            Width::Many
-        } else if counted && self.made_here != 0 {
-            Width::One
-        } else {
+    pub fn polled(&mut self, counted: bool, on_listener: bool) -> Width {
+        let waiting = |on: usize| self.polls_begun[on].wrapping_sub(self.polls_ended[on]);
+        let (peers, listeners) = (waiting(0), waiting(1));
+        let width = if !counted {
             Width::Unknown
+        } else if peers >= 2 || (peers == 1 && listeners >= 1) {
+            Width::Many
+        } else if self.made_here == 0 {
+            Width::Unknown
+        } else if on_listener {
+            Width::Listeners
+        } else {
+            Width::One
         };
         let i = bounded::<WIDTHS>(width as usize);
         add(&mut self.polls[i], 1);
@@ -319,8 +324,10 @@ pub struct Multishot {
     pub opcode: u8,
     /// Non-zero once the kernel waited for readiness on its behalf.
     pub armed: u8,
+    /// Its [`mark`]s.
+    pub marks: u8,
     /// Padding.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
 }
 
 /// Which request a [`Multishot`] is: ring and `user_data`.
@@ -339,6 +346,8 @@ pub mod mark {
     pub const POLL: u32 = 1;
     /// It was handed to io-wq.
     pub const QUEUED: u32 = 2;
+    /// What it waits for is a listener.
+    pub const LISTENER: u32 = 4;
 }
 
 #[cfg(test)]
@@ -386,15 +395,16 @@ mod tests {
     #[test]
     fn one_peer_is_claimed_only_of_a_ring_that_was_seen_from_the_start() {
         let mut ring = Ring::new(1, 2);
-        ring.poll_begun();
-        assert_eq!(ring.polled(true), Width::Unknown);
+        ring.poll_begun(false);
+        assert_eq!(ring.polled(true, false), Width::Unknown);
         ring.made_here = 1;
-        assert_eq!(ring.polled(true), Width::One);
-        assert_eq!(ring.polled(false), Width::Unknown);
-        ring.poll_begun();
-        assert_eq!(ring.polled(true), Width::Many);
-        ring.poll_ended();
-        assert_eq!(ring.polled(true), Width::One);
+        assert_eq!(ring.polled(true, false), Width::One);
+        assert_eq!(ring.polled(false, false), Width::Unknown);
+        ring.poll_begun(true);
+        assert_eq!(ring.polled(true, true), Width::Many, "a listener and a peer");
+        ring.poll_ended(false);
+        ring.poll_begun(true);
+        assert_eq!(ring.polled(true, true), Width::Listeners);
     }
 
     #[test]

@@ -154,7 +154,12 @@ fn received(t: &mut Thread, ret: i64, at: Moment) {
         t.wait_by_side[other] = t.wait_by_side[other].wrapping_add(t.call.wait_ns);
         if ret > 0 {
             note_storage(t);
-            file::file_was_read(file::file_of_fd(current(), t.call.args[0]), t.tgid);
+            let kind = file::file_was_read(file::file_of_fd(current(), t.call.args[0]), t.tgid);
+            if kind == FileKind::SignalFd as u32 {
+                // Who is told by a signalfd does not poll, though he may be told in vain.
+                t.ready.slept_end_at = at.now;
+                signals::read_from_descriptor(t.tgid, at.now);
+            }
         }
         return;
     }

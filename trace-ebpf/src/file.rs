@@ -190,7 +190,7 @@ fn delivers(file: Kernel) -> bool {
     unsafe { PIPES.get(inode) }.is_some_and(|pipe| pipe.delivers != 0)
 }
 
-/// Process `tgid` read bytes from a file that is no socket.
+/// Process `tgid` read bytes from a file that is no socket; returns its kind.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn file_was_read(file: Kernel, tgid: u32) -> u32 {
@@ -198,14 +198,13 @@ pub extern "C" fn file_was_read(file: Kernel, tgid: u32) -> u32 {
     if let Some(pipe) = PIPES.get_ptr_mut(inode) {
         // SAFETY: a non-null pointer into the map; two writers set the same words.
         unsafe { (*pipe).delivers = u32::from((*pipe).writer != tgid) };
-        return 0;
+        return FileKind::Pipe as u32;
     }
-    if kind(file) as u8 == FileKind::Pipe as u8
-        && PIPES.insert(inode, Pipe { writer: 0, delivers: 1 }, 0).is_err()
-    {
+    let kind = file_kind(file);
+    if kind == FileKind::Pipe as u32 && PIPES.insert(inode, Pipe { writer: 0, delivers: 1 }, 0).is_err() {
         PerCpu.lose(Loss::MapFull);
     }
-    0
+    kind
 }
 
 /// Process `tgid` wrote a few bytes to a file: if it reads them itself, from a pipe or a socket pair, they are a wake-up.

@@ -42,11 +42,18 @@ pub fn generated(tgid: u32, sig: i32, info: Kernel) {
     });
 }
 
+/// No signal yet.
+const NONE: Signals = Signals { sigio_at: 0, signalfd_at: 0, generated_at: 0, generated: 0, origin: 0 };
+
+/// The current thread, of process `tgid`, read a signalfd.
+#[inline(always)]
+pub fn read_from_descriptor(tgid: u32, now: u64) {
+    change(tgid, |signals| signals.signalfd_at = now);
+}
+
 #[inline(always)]
 fn change(tgid: u32, f: impl FnOnce(&mut Signals)) {
-    if SIGNALS.get_ptr_mut(tgid).is_none()
-        && SIGNALS.insert(tgid, Signals { sigio_at: 0, generated_at: 0, generated: 0, origin: 0 }, 0).is_err()
-    {
+    if SIGNALS.get_ptr_mut(tgid).is_none() && SIGNALS.insert(tgid, NONE, 0).is_err() {
         PerCpu.lose(Loss::MapFull);
     }
     if let Some(signals) = SIGNALS.get_ptr_mut(tgid) {
@@ -121,9 +128,9 @@ fn announce(fd: u32, now: u64) {
     }
 }
 
-/// The last signal to process `tgid` that named no descriptor.
+/// The last signal to process `tgid` that stands for all of its `O_ASYNC` sockets.
 #[inline(always)]
 pub fn cover(tgid: u32) -> Cover {
     // SAFETY: a plain read of a map's value.
-    unsafe { SIGNALS.get(tgid) }.map_or(Cover::NONE, |signals| Cover::signal(signals.sigio_at))
+    unsafe { SIGNALS.get(tgid) }.map_or(Cover::NONE, Signals::cover)
 }

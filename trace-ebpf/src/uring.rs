@@ -119,37 +119,52 @@ pub extern "C" fn request_submitted(req: Kernel) -> u32 {
     let opcode: u8 = field(req, offset!(kiocb_opcode));
     let flags: u32 = field(req, offset!(kiocb_flags));
     if opcode == OP_POLL_ADD {
-        poll_submitted(ring, req, flags);
+        poll_submitted(ring, ctx, req, flags);
     } else if has(flags, offset!(multishot_bit)) || offset!(multishot_bit) == MISSING {
-        note_multishot(ctx, req, opcode, 0);
+        let open: Kernel = field(req, offset!(kiocb_file));
+        note_multishot(ctx, req, open, Multishot { opcode, ..UNKNOWN });
     }
     0
 }
 
+/// A request of which nothing is known yet.
+const UNKNOWN: Multishot = Multishot { sk: 0, opcode: 0, armed: 0, marks: 0, reserved: [0; 5] };
+
+/// Whether a readiness request is a multishot one is not in its flags: all are kept as if they were.
 #[inline(always)]
-fn poll_submitted(ring: &mut Ring, req: Kernel, flags: u32) {
+fn poll_submitted(ring: &mut Ring, ctx: Kernel, req: Kernel, flags: u32) {
     if has(flags, offset!(fixed_file_bit)) {
         return;
     }
     let fd: u32 = field(req, offset!(kiocb_fd));
     let watched = file::file_of_fd(calls::current(), u64::from(fd));
-    if matches!(file::member(watched), Member::Wakeup) {
-        return;
-    }
-    if REQUESTS.insert(req, mark::POLL, 0).is_ok() {
-        ring.poll_begun();
-    } else {
-        PerCpu.lose(Loss::MapFull);
-    }
+    let marks = poll_waits(ring, req, watched);
+    note_multishot(ctx, req, watched, Multishot { opcode: OP_POLL_ADD, marks: marks as u8, ..UNKNOWN });
 }
 
-/// Keeps what the completions of a multishot request will not name.
+/// A readiness request waits for `watched`: counts it, unless that is a wake-up; returns its [`mark`]s.
 #[inline(always)]
-fn note_multishot(ctx: Kernel, req: Kernel, opcode: u8, armed: u8) {
+fn poll_waits(ring: &mut Ring, req: Kernel, watched: Kernel) -> u32 {
+    let member = file::member(watched);
+    if matches!(member, Member::Wakeup) {
+        return 0;
+    }
+    let on_listener = matches!(member, Member::Listener);
+    let marks = mark::POLL | if on_listener { mark::LISTENER } else { 0 };
+    if REQUESTS.insert(req, marks, 0).is_err() {
+        PerCpu.lose(Loss::MapFull);
+        return 0;
+    }
+    ring.poll_begun(on_listener);
+    marks
+}
+
+/// Keeps what the completions of a multishot request on file `open` will not name.
+#[inline(always)]
+fn note_multishot(ctx: Kernel, req: Kernel, open: Kernel, request: Multishot) {
     let key = RequestKey { ctx, user_data: field(req, offset!(kiocb_user_data)) };
-    let open: Kernel = field(req, offset!(kiocb_file));
     let sk = if file::kind(open) as u8 == FileKind::Socket as u8 { file::sock(open) } else { 0 };
-    let request = Multishot { sk, opcode, armed, reserved: [0; 6] };
+    let request = Multishot { sk, ..request };
     if MULTISHOTS.insert(key, request, 0).is_err() {
         PerCpu.lose(Loss::MapFull);
     }
@@ -160,13 +175,21 @@ fn note_multishot(ctx: Kernel, req: Kernel, opcode: u8, armed: u8) {
 #[inline(never)]
 pub extern "C" fn request_armed(req: Kernel) -> u32 {
     let flags: u32 = field(req, offset!(kiocb_flags));
-    if !has(flags, offset!(multishot_bit)) {
+    let opcode: u8 = field(req, offset!(kiocb_opcode));
+    if !has(flags, offset!(multishot_bit)) && opcode != OP_POLL_ADD {
         return 0;
     }
     let ctx: Kernel = field(req, offset!(kiocb_ctx));
-    if ring_of(ctx, req).is_some() {
-        note_multishot(ctx, req, field(req, offset!(kiocb_opcode)), 1);
+    let Some(ring) = ring_of(ctx, req) else { return 0 };
+    // SAFETY: as in `request_submitted`.
+    let ring = unsafe { &mut *ring };
+    let open: Kernel = field(req, offset!(kiocb_file));
+    // SAFETY: a plain read of a map's value.
+    let mut marks = unsafe { REQUESTS.get(req) }.copied().unwrap_or(0);
+    if opcode == OP_POLL_ADD && marks & mark::POLL == 0 {
+        marks = poll_waits(ring, req, open); // older than the trace
     }
+    note_multishot(ctx, req, open, Multishot { opcode, armed: 1, marks: marks as u8, ..UNKNOWN });
     0
 }
 
@@ -186,8 +209,21 @@ struct Done {
     op: Op,
     sk: Kernel,
     way: Way,
-    /// It was counted among the readiness requests that wait.
-    counted: bool,
+    /// Its [`mark`]s.
+    marks: u32,
+}
+
+impl Done {
+    /// Whether it was counted among the readiness requests that wait.
+    #[inline(always)]
+    fn is_counted(&self) -> bool {
+        self.marks & mark::POLL != 0
+    }
+
+    #[inline(always)]
+    fn is_on_listener(&self) -> bool {
+        self.marks & mark::LISTENER != 0
+    }
 }
 
 /// A completion is posted. `req` is 0 for those of multishot requests.
@@ -209,7 +245,6 @@ pub extern "C" fn request_completed(
     let ring = unsafe { &mut *ring };
     let key = RequestKey { ctx, user_data };
     let done = if req == 0 { of_multishot(&key) } else { of_request(req) };
-    let counted_out = done.counted && flags & CQE_MORE == 0;
     let at = slots::moment();
     if let Some(at) = at {
         // SAFETY: `ring` is a record of the map.
@@ -219,8 +254,8 @@ pub extern "C" fn request_completed(
             polled(ring, &done, at.now);
         }
     }
-    if counted_out {
-        ring.poll_ended();
+    if done.is_counted() && flags & CQE_MORE == 0 {
+        ring.poll_ended(done.is_on_listener());
     }
     if req != 0 {
         forget(req, &key);
@@ -234,7 +269,8 @@ fn forget(req: Kernel, key: &RequestKey) {
     // Not to be there is no error.
     _ = REQUESTS.remove(req);
     let flags: u32 = field(req, offset!(kiocb_flags));
-    if has(flags, offset!(multishot_bit)) {
+    let opcode: u8 = field(req, offset!(kiocb_opcode));
+    if has(flags, offset!(multishot_bit)) || opcode == OP_POLL_ADD {
         _ = MULTISHOTS.remove(key);
     }
 }
@@ -244,14 +280,14 @@ fn of_multishot(key: &RequestKey) -> Done {
     // SAFETY: a plain read of a map's value.
     let Some(request) = (unsafe { MULTISHOTS.get(key) }) else {
         PerCpu.lose(Loss::CompletedUnmatched);
-        return Done { op: Op::Other, sk: 0, way: Way::Inline, counted: false };
+        return Done { op: Op::Other, sk: 0, way: Way::Inline, marks: 0 };
     };
     let kind = if request.sk == 0 { FileKind::Unknown } else { FileKind::Socket };
     Done {
         op: op_of(request.opcode, kind),
         sk: request.sk,
         way: if request.armed != 0 { Way::Armed } else { Way::Inline },
-        counted: false,
+        marks: u32::from(request.marks),
     }
 }
 
@@ -271,7 +307,7 @@ fn of_request(req: Kernel) -> Done {
         Way::Inline
     };
     let sk = if kind as u8 == FileKind::Socket as u8 { file::sock(open) } else { 0 };
-    Done { op: op_of(opcode, kind), sk, way, counted: marks & mark::POLL != 0 }
+    Done { op: op_of(opcode, kind), sk, way, marks }
 }
 
 /// Books a completion to its ring. `op_and_way` is one number: a function that the verifier checks by itself takes five
@@ -321,13 +357,17 @@ fn received(ring: &mut Ring, sk: Kernel, result: i64, way: Way, now: u64) {
 /// `sk` is the listener.
 #[inline(always)]
 fn accepted(sk: Kernel, result: i64, now: u64) {
-    if sk != 0 {
-        conns::listens(sk);
+    if sk == 0 {
+        return;
     }
-    // In another task's context the descriptor means something else; the port tells the side then.
+    conns::listens(sk);
+    // In another task's context the descriptor means something else, and of a direct accept it is an index: only a socket
+    // on the listener's port is the accepted one. Of others the port tells the side.
     if slots::is_target(bpf_get_current_pid_tgid() as u32) {
         let new = calls::sock_of_fd(result as u64);
-        if new != 0 {
+        let port: u16 = field(new, offset!(sk_num));
+        let listening: u16 = field(sk, offset!(sk_num));
+        if new != 0 && port == listening && !file::is_listener(new) {
             conns::opened(new, now, Side::Server);
         }
     }
@@ -336,7 +376,7 @@ fn accepted(sk: Kernel, result: i64, now: u64) {
 /// A socket is ready, as a request was to tell.
 #[inline(always)]
 fn polled(ring: &mut Ring, done: &Done, now: u64) {
-    let width = ring.polled(done.counted);
+    let width = ring.polled(done.is_counted(), done.is_on_listener());
     if done.sk != 0
         && !file::is_listener(done.sk)
         && let Some(conn) = conns::of_sock(done.sk, now - 1)

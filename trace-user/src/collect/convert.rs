@@ -160,6 +160,7 @@ fn add_ring(thread: &mut Thread, ring: &Ring) {
     readiness.returned += polls;
     readiness.events += polls;
     readiness.by_call[3] += polls;
+    readiness.width_listeners += ring.polls[Width::Listeners as usize];
     readiness.width_one += ring.polls[Width::One as usize];
     readiness.width_many += ring.polls[Width::Many as usize];
     readiness.width_unknown += ring.polls[Width::Unknown as usize];

@@ -37,7 +37,7 @@ pub const HOOKS: [Hook; 18] = [
     required(&["sched_switch"]),
     required(&["sys_exit"]),
     optional(&["io_uring_complete"], NO_RINGS),
-    optional(&["io_uring_task_work_run"], "task work counts as user time after a copy"),
+    optional(&["io_uring_task_work_run"], "user time after a copy in task work counts as kernel time"),
     optional(&["io_uring_queue_async_work"], "io-wq's share is not known"),
     optional(&["io_uring_poll_arm"], "receives by multishot requests may not be recognised"),
     optional(&["io_uring_task_add"], "multishot requests older than the trace are not known"),
