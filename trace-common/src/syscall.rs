@@ -162,6 +162,10 @@ pub const NR_RECVFROM: u32 = 45;
 pub const NR_RECVMSG: u32 = 47;
 /// `io_uring_enter`: unlike the other calls of its class it returns how many requests were submitted.
 pub const NR_IO_URING_ENTER: u32 = 426;
+/// `epoll_ctl`, and its operation `EPOLL_CTL_DEL` (`include/uapi/linux/eventpoll.h`).
+pub const NR_EPOLL_CTL: u32 = 233;
+/// See [`NR_EPOLL_CTL`].
+pub const EPOLL_CTL_DEL: u64 = 2;
 /// `rt_sigtimedwait`: it returns the number of the signal that it dequeued.
 pub const NR_RT_SIGTIMEDWAIT: u32 = 128;
 /// `poll` (its time limit is in milliseconds, in the third argument).

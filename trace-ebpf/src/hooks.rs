@@ -12,7 +12,7 @@ use trace_common::{
     kernel::{MISSING, regs},
     ledger::{self, Ended, Off, Registers, Seed, Stamps},
     loss::{Loss, Sink},
-    syscall::{CallClass, FileKind, X32_BIT, class_from_u8, class_of},
+    syscall::{CallClass, EPOLL_CTL_DEL, FileKind, NR_EPOLL_CTL, X32_BIT, class_from_u8, class_of},
     thread::{Mode, Sched, Thread, flag},
 };
 
@@ -72,7 +72,9 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
             return;
         }
         let class = class_from_u8(t.call.class);
-        if class.is_ready() {
+        if call.nr == NR_EPOLL_CTL && call.args[1] == EPOLL_CTL_DEL {
+            readiness::wait_given_up(call.args[0], call.args[2], at.start);
+        } else if class.is_ready() {
             // SAFETY: the record of the current thread.
             unsafe { readiness::wait_entered(t) };
         } else if at.control.log_calls != 0 && class.may_receive() {

@@ -9,7 +9,7 @@ use trace_common::{
     kernel::MISSING,
     loss::{Loss, Sink},
     ready::{Census, Width},
-    syscall::CallClass,
+    syscall::{CallClass, FileKind},
     thread::Thread,
 };
 
@@ -234,6 +234,32 @@ pub fn returned(t: &mut Thread, class: CallClass, events: i64, cover: Cover) {
     }
 }
 
+/// Descriptor `fd` is taken out of epoll set `epfd`, as by loops that hand a ready connection to a pool: who receives from
+/// it will not find it in the set, so the set's last event is kept with the connection.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn wait_given_up(epfd: u64, fd: u64, start: u64) -> u32 {
+    // SAFETY: the helper has no preconditions.
+    let task = unsafe { bpf_get_current_task() };
+    let open = file::file_of_fd(task, fd);
+    if !matches!(file::kind(open), FileKind::Socket) {
+        return 0;
+    }
+    let sk = file::sock(open);
+    if file::is_listener(sk) {
+        return 0;
+    }
+    // SAFETY: a plain read of a map's value.
+    let Some(epoll) = (unsafe { EPOLLS.get(epoll_of(task, epfd)) }) else { return 0 };
+    let event = epoll.ready;
+    if let Some(conn) = conns::of_sock(sk, start) {
+        // SAFETY: a non-null pointer into the map.
+        let conn = unsafe { &mut *conn };
+        conn.ready = conn.ready.later(event);
+    }
+    0
+}
+
 #[inline(always)]
 fn mark_epoll(ep: Kernel, cover: Cover) {
     if ep == 0 {
@@ -284,7 +310,7 @@ unsafe extern "C" fn mark_selected(index: u64, context: *mut c_void) -> i64 {
 #[inline(always)]
 fn mark_fd(scan: &mut Scan, fd: u64) -> i64 {
     let open = file::file_of_fd(scan.task, fd);
-    if matches!(file::kind(open), trace_common::syscall::FileKind::Socket) {
+    if matches!(file::kind(open), FileKind::Socket) {
         let sk = file::sock(open);
         if let Some(conn) = conns::of_sock(sk, scan.cover.at - 1) {
             // SAFETY: a non-null pointer into the map.

@@ -98,6 +98,9 @@ pub struct Process {
     pub exe: Option<String>,
     /// Whether it lives at the end of the window.
     pub alive: bool,
+    /// Whether it holds a listening TCP socket; `None` where that could not be read.
+    #[serde(default)]
+    pub listens: Option<bool>,
 }
 
 /// One thread of the target.
@@ -109,6 +112,9 @@ pub struct Thread {
     pub pid: u32,
     /// Its name; not to be trusted.
     pub comm: String,
+    /// Whether it was born within the window.
+    #[serde(default)]
+    pub born: bool,
     /// Whether it lives at the end of the window; if not, it is summed up in its process's `exited`.
     pub alive: bool,
     /// How many ended threads this entry sums up; 1 for a single thread.

@@ -41,6 +41,7 @@ pub fn thread(record: &Record, comm: String, span: Span) -> Thread {
         tid: record.tid,
         pid: record.tgid,
         comm,
+        born: record.born_at > span.start,
         alive: !died,
         count: 1,
         kernel_io: record.flags & flag::KERNEL_IO != 0,

@@ -30,6 +30,8 @@ const MAX_PASSES: u32 = 50;
 const TICK: Duration = Duration::from_millis(20);
 /// Ended threads listed one by one; further ones are summed up per process.
 const MAX_ENDED: usize = 1_000;
+/// Processes born in the window whose listeners are looked for at its end; each takes a read of `/proc/PID/fd`.
+const MAX_LOOKS: usize = 64;
 /// How far ahead the end of the window is set, ns: it must be known to all handlers before it is reached.
 const LEAD: u64 = 200_000;
 /// How long handlers that were in flight when the gate shut may take to finish.
@@ -186,7 +188,7 @@ impl<'a> Session<'a> {
     fn note_process(&mut self, pid: u32) {
         if let Some(stat) = self.proc.stat(pid, pid) {
             let exe = self.proc.exe(pid);
-            let process = Process { pid, comm: stat.comm, exe, alive: true };
+            let process = Process { pid, comm: stat.comm, exe, alive: true, listens: None };
             self.processes.insert(pid, process);
         }
     }
@@ -194,12 +196,21 @@ impl<'a> Session<'a> {
     fn listeners(&mut self) -> anyhow::Result<()> {
         let pids: Vec<u32> = self.processes.keys().copied().collect();
         for pid in pids {
-            let inodes = self.proc.sockets(pid).unwrap_or_default();
-            for port in self.proc.listen_ports(pid, &inodes) {
+            for port in self.look_at_listeners(pid) {
                 self.maps.listen_on(port)?;
             }
         }
         Ok(())
+    }
+
+    /// Notes whether a process holds a listener, and returns the ports of those it does.
+    fn look_at_listeners(&mut self, pid: u32) -> BTreeSet<u16> {
+        let Some(inodes) = self.proc.sockets(pid) else { return BTreeSet::new() };
+        let ports = self.proc.listen_ports(pid, &inodes);
+        if let Some(process) = self.processes.get_mut(&pid) {
+            process.listens = Some(!ports.is_empty());
+        }
+        ports
     }
 
     /// All records in use.
@@ -258,6 +269,7 @@ impl<'a> Session<'a> {
                 && record.sched() == Sched::Dead
             {
                 let comm = self.name(record.tid, record.tgid);
+                self.note_short_lived(record.tgid, &comm);
                 self.end(convert::thread(&record, comm, span));
             }
             self.names.remove(&brief.tid);
@@ -276,6 +288,17 @@ impl<'a> Session<'a> {
         if !self.processes.contains_key(&record.tgid) {
             self.note_process(record.tgid);
         }
+    }
+
+    /// A process that was born and ended between two looks: its thread's name is all that is known of it.
+    fn note_short_lived(&mut self, pid: u32, comm: &str) {
+        self.processes.entry(pid).or_insert_with(|| Process {
+            pid,
+            comm: comm.to_owned(),
+            exe: None,
+            alive: false,
+            listens: None,
+        });
     }
 
     /// Keeps an ended thread: one by one up to a limit, then summed up per process.
@@ -317,6 +340,10 @@ impl<'a> Session<'a> {
         std::thread::sleep(GRACE);
         self.fold().map_err(broken)?;
         self.count_missed();
+        let born = self.processes.values().filter(|p| p.alive && p.listens.is_none());
+        for pid in born.map(|p| p.pid).take(MAX_LOOKS).collect::<Vec<_>>() {
+            self.look_at_listeners(pid);
+        }
         let span = Span { start: self.control.start, end: self.control.end };
         self.snapshot(span, ended_by, &samples, &stats)
     }

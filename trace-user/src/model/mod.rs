@@ -3,6 +3,7 @@
 pub mod findings;
 pub mod io_model;
 pub mod roles;
+pub mod server_model;
 pub mod storage;
 pub mod tally;
 pub mod thresholds;
@@ -16,7 +17,7 @@ use trace_common::conn::Side;
 use crate::snapshot::{Connection, Snapshot, Thread};
 use io_model::Limits;
 use tally::Tally;
-use verdict::{Evidence, IoVerdict, Kind, ServerVerdict, Verdicts};
+use verdict::{IoVerdict, Verdicts};
 
 /// The sides on which verdicts are decided.
 const SERVER_SIDES: [Side; 2] = [Side::Server, Side::Datagram];
@@ -61,7 +62,7 @@ pub fn classify(snapshot: &Snapshot) -> Verdicts {
         roles: roles::assign(snapshot),
         findings: findings::find(snapshot, &io_model),
         blind_spots: findings::blind_spots(snapshot),
-        server_model: server_model(snapshot),
+        server_model: server_model::decide(snapshot, &io_model),
         io_model,
         processes,
         threads,
@@ -112,42 +113,6 @@ fn upstream(snapshot: &Snapshot, verdict: &IoVerdict, limits: Limits) -> Option<
         return None;
     }
     Some(Box::new(io_model::decide(&tally, limits)))
-}
-
-/// Server models are not classified in this version; the verdict abstains and says so.
-fn server_model(snapshot: &Snapshot) -> ServerVerdict {
-    let accepted: u64 = snapshot.threads.iter().map(|t| t.accepts.accepted).sum();
-    ServerVerdict {
-        name: "inconclusive".to_owned(),
-        qualifier: None,
-        units: None,
-        count: None,
-        confidence: None,
-        alternatives: Vec::new(),
-        evidence: vec![Evidence {
-            code: "not-classified".to_owned(),
-            text: format!(
-                "This version does not classify server models; {}.",
-                connections_seen(snapshot, accepted)
-            ),
-            measured: accepted as f64,
-            threshold: None,
-            kind: Kind::Behaviour,
-            supports: false,
-        }],
-    }
-}
-
-/// Connections of the window in words: most of a server's are often older than it.
-fn connections_seen(snapshot: &Snapshot, accepted: u64) -> String {
-    let older = |c: &&Connection| matches!(c.side, Side::Server) && !c.accepted;
-    let others = snapshot.connections.iter().filter(older).count() as u64;
-    let accepts = counted(accepted, "connection was accepted", "connections were accepted");
-    match (accepted, others) {
-        (_, 0) => accepts,
-        (0, n) => format!("no accept was seen, and data came on {}", counted(n, "connection", "connections")),
-        (_, n) => format!("{accepts}, and data came on {}", counted(n, "other", "others")),
-    }
 }
 
 /// `1 switch`, `2 switches`.

@@ -25,7 +25,7 @@ fn serves(thread: &Thread) -> bool {
 }
 
 /// Episodes of a loop over several connections, whichever way it is told.
-fn looped(e: &crate::snapshot::Episodes) -> u64 {
+pub(super) fn looped(e: &crate::snapshot::Episodes) -> u64 {
     e.ready_wide + e.polled + e.signalled + e.completed
 }
 

@@ -35,6 +35,22 @@ pub const SPIN_FINDING: f64 = 0.20;
 /// loop of libevent or libuv has 0; the fixture that asks 200 times before it sleeps has 150 to 200.
 pub const SPIN_ASKS: f64 = 5.0;
 
+/// Workers that were born for their connection, or that served a second one, from which a pool and a thread or process
+/// per connection are told apart at `high` (DESIGN §4).
+pub const SEPARATING_WORKERS: u64 = 3;
+
+/// Share of connections that several threads received from, above which loops share one poller. Loops of their own hand
+/// none over; in Go, BEAM and tokio nearly every connection moves within seconds.
+pub const SHARED_CONNECTIONS: f64 = 0.2;
+
+/// Share of loop episodes that ended in threads which never wait themselves, from which they are workers of a loop: four
+/// I/O threads beside a main loop receive three quarters of all.
+pub const FED_SHARE: f64 = 0.1;
+
+/// Share of a process's CPU time that threads other than its only loop spend, from which they are said to work for it.
+/// Helpers of V8 and Redis stay below 0.1, a pool that reads files or renders is above 0.3.
+pub const WORKER_CPU: f64 = 0.25;
+
 /// Losses per event below which they touch no verdict. On a machine whose supervisor hides its threads from tracing one
 /// system-call exit in a million was not seen.
 pub const LOSS_TOLERANCE: f64 = 1e-4;

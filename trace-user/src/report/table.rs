@@ -157,14 +157,12 @@ mod tests {
     fn one_is_not_written_as_many() {
         let mut snapshot = sample::snapshot(1);
         snapshot.loss.insert("recovered_switches".into(), 1);
-        let text = render(
-            &build::build(&snapshot, &crate::model::classify(&snapshot)),
-            Format::Table,
-            Layout::default(),
-        )
-        .expect("a table");
+        let verdicts = crate::model::classify(&snapshot);
+        let text =
+            render(&build::build(&snapshot, &verdicts), Format::Table, Layout::default()).expect("a table");
         assert!(text.contains("1 switch and 0 wake-ups"), "{text}");
-        assert!(text.contains("10 connections were accepted"), "{text}");
+        let evidence = &verdicts.server_model.evidence[0];
+        assert!(evidence.text.contains("10 connections were accepted"), "{evidence:?}");
     }
 
     #[test]
