@@ -17,12 +17,12 @@ pub struct Status<'a> {
 impl<'a> Status<'a> {
     /// Nothing has happened yet.
     pub fn new(plan: &'a Plan) -> Status<'a> {
-        Status { plan, line: Line::new(plan.quiet) }
+        Status { plan, line: Line::new(plan.writing.quiet) }
     }
 
     /// Tells of `progress`.
     pub fn tell(&mut self, progress: Progress) {
-        if self.plan.quiet {
+        if self.plan.writing.quiet {
             return;
         }
         match progress {
