@@ -15,9 +15,14 @@ type Change = (Vec<usize>, What);
 
 #[derive(Clone, Debug)]
 enum What {
+    /// Another value of its kind.
+    Differs(u64, String),
+    /// Any value.
     Becomes(Value),
     Goes,
     Doubles,
+    /// Every number in it becomes this one.
+    Everywhere(u64),
 }
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
@@ -38,30 +43,29 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
         "\\PC{0,40}",
     ];
     let what = prop_oneof![
-        6 => numbers.prop_map(|n| What::Becomes(json!(n))),
-        2 => texts.prop_map(|t| What::Becomes(json!(t))),
+        30 => (numbers, texts).prop_map(|(n, text)| What::Differs(n, text)),
         1 => any::<f64>().prop_map(|x| What::Becomes(json!(x))),
-        1 => any::<bool>().prop_map(|b| What::Becomes(json!(b))),
         1 => any::<i64>().prop_map(|n| What::Becomes(json!(n))),
         1 => Just(What::Becomes(Value::Null)),
         1 => Just(What::Becomes(json!([]))),
+        10 => (0_u32..64).prop_map(|bit| What::Everywhere(1 << bit)),
         2 => Just(What::Goes),
         2 => Just(What::Doubles),
     ];
-    proptest::collection::vec((proptest::collection::vec(any::<usize>(), 2..8), what), 1..6)
+    proptest::collection::vec((proptest::collection::vec(any::<usize>(), 1..6), what), 1..6)
 }
 
 /// Follows the steps as far as there are children, and makes the change there.
 fn change(value: &mut Value, steps: &[usize], what: &What) {
     let (step, rest) = steps.split_first().unwrap_or((&0, &[]));
+    if let (true, What::Everywhere(n)) = (rest.is_empty(), what) {
+        return everywhere(value, *n);
+    }
     let children = match value {
         Value::Array(children) => children.len(),
         Value::Object(children) => children.len(),
-        _ => 0,
+        leaf => return differ(leaf, what),
     };
-    if let (0, What::Becomes(new)) = (children, what) {
-        *value = new.clone();
-    }
     if children == 0 {
         return;
     }
@@ -84,6 +88,25 @@ fn change(value: &mut Value, steps: &[usize], what: &What) {
                 _ => change(children.get_mut(&key).unwrap(), rest, what),
             }
         }
+        _ => {}
+    }
+}
+
+fn differ(leaf: &mut Value, what: &What) {
+    match (&*leaf, what) {
+        (_, What::Becomes(new)) => *leaf = new.clone(),
+        (Value::Number(_), What::Differs(n, _)) => *leaf = json!(n),
+        (Value::String(_), What::Differs(_, text)) => *leaf = json!(text),
+        (Value::Bool(is), _) => *leaf = json!(!is),
+        _ => {}
+    }
+}
+
+fn everywhere(value: &mut Value, n: u64) {
+    match value {
+        Value::Number(_) => *value = json!(n),
+        Value::Array(children) => children.iter_mut().for_each(|c| everywhere(c, n)),
+        Value::Object(children) => children.values_mut().for_each(|c| everywhere(c, n)),
         _ => {}
     }
 }
