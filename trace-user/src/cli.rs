@@ -2,6 +2,7 @@
 //! clap.
 
 mod again;
+mod command;
 mod look;
 mod measure;
 
@@ -12,6 +13,7 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use crate::kernel::btf::VMLINUX;
 use crate::report::Format;
 pub use again::ReportArgs;
+pub use command::RunArgs;
 pub use look::{DoctorArgs, FormatArgs, ListArgs};
 pub use measure::{MeasureArgs, TierArg, WriteArgs};
 
@@ -34,6 +36,7 @@ Examples:
   sudo trace attach --pid 4711 --format json > report.json
   sudo trace attach --name nginx --duration 1m --output nginx.trace
   trace report nginx.trace
+  sudo trace run -- ./server --port 8080
   sudo trace demo
   trace list                                         what can be attached to
   sudo trace doctor                                  whether this machine lets it";
@@ -43,6 +46,8 @@ Examples:
 pub enum Command {
     /// Trace a running process, its threads and its descendants, and report
     Attach(AttachArgs),
+    /// Trace a command, its threads and its descendants, from its first instruction on
+    Run(RunArgs),
     /// Judge a saved measurement and write its report again
     Report(ReportArgs),
     /// Start a small server of every model, drive it, trace it, and compare

@@ -63,7 +63,15 @@ fn options(measure: MeasureArgs) -> Options {
         btf,
         by_descriptor,
     } = measure;
-    Options { pids: Vec::new(), follow: !no_follow, duration, log_calls: calls, by_descriptor, btf }
+    Options {
+        pids: Vec::new(),
+        held: false,
+        follow: !no_follow,
+        duration,
+        log_calls: calls,
+        by_descriptor,
+        btf,
+    }
 }
 
 /// Resolves how to write a report.

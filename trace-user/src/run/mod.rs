@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod again;
+mod command;
 mod doctor;
 mod explain;
 pub mod line;
@@ -30,6 +31,7 @@ use status::Status;
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Attach(args) => attach(args, cli.verbose)?,
+        Command::Run(args) => command::run(args, cli.verbose)?,
         Command::Report(args) => again::run(args)?,
         Command::Demo(args) => demo(&args)?,
         Command::List(args) => list::run(&args)?,

@@ -37,18 +37,27 @@ pub fn publish(
     if writing.strict { complete(&report) } else { Ok(()) }
 }
 
-/// A reader that has had enough (`| head`) is no error.
+/// Prints on stdout.
 ///
 /// # Errors
-/// If stdout cannot be written.
+/// If it cannot be written.
 pub fn print(text: &str) -> Result<(), Failure> {
-    print_to(&mut io::stdout().lock(), text)
+    print_to(&mut io::stdout().lock(), "stdout", text)
 }
 
-fn print_to(stream: &mut impl Write, text: &str) -> Result<(), Failure> {
+/// Prints on stderr, where stdout is somebody else's.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn print_aside(text: &str) -> Result<(), Failure> {
+    print_to(&mut io::stderr().lock(), "stderr", text)
+}
+
+/// A reader that has had enough (`| head`) is no error.
+fn print_to(stream: &mut impl Write, name: &str, text: &str) -> Result<(), Failure> {
     match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::internal("the answer cannot be written to stdout", e))
+            Err(Failure::internal(format!("the answer cannot be written to {name}"), e))
         }
         _ => Ok(()),
     }

@@ -28,6 +28,7 @@ impl<'a> Status<'a> {
         match progress {
             Progress::Step(step) if self.plan.verbose > 0 => self.line.print(step),
             Progress::Step(step) => self.line.rewrite(&format!("{step} …")),
+            Progress::Open => {}
             Progress::Attached { processes, threads } => {
                 self.line.print(&attached(self.plan, processes as u64, threads as u64));
             }
