@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod collect;
+pub mod command;
 pub mod demo;
 pub mod doctor;
 pub mod failure;

@@ -2,21 +2,29 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::AttachArgs;
+use crate::cli::{AttachArgs, MeasureArgs, WriteArgs};
 use crate::collect::Options;
 use crate::failure::{Code, Failure};
 use crate::report::{Format, Layout};
-use crate::run::output::FileSpec;
+use crate::run::output::{Content, FileSpec};
+use crate::snapshot::file::EXTENSION;
 use crate::target::Spec;
 
-/// A run of `trace attach`.
+/// A measurement.
 #[derive(Debug)]
 pub struct Plan {
-    /// What to attach to.
-    pub target: Spec,
-    /// How to measure; its pids are filled in when the target is resolved.
+    /// How to measure; its pids are filled in when the target is there.
     pub options: Options,
-    /// Format of stdout.
+    /// How to write the report.
+    pub writing: Writing,
+    /// How much to say on stderr.
+    pub verbose: u8,
+}
+
+/// How to write a report.
+#[derive(Debug)]
+pub struct Writing {
+    /// Format of what is printed.
     pub format: Format,
     /// Layout of tables.
     pub layout: Layout,
@@ -26,49 +34,58 @@ pub struct Plan {
     pub quiet: bool,
     /// Losses are a failure.
     pub strict: bool,
-    /// How much to say on stderr.
-    pub verbose: u8,
 }
 
-/// Resolves raw flags.
+/// Resolves the raw flags of `trace attach`.
 ///
 /// # Errors
 /// With [`Code::Usage`] for what no run can make sense of.
-pub fn resolve(args: AttachArgs, verbose: u8) -> Result<Plan, Failure> {
-    let AttachArgs {
-        pid,
-        port,
-        name,
+pub fn attach(args: AttachArgs, verbose: u8) -> Result<(Spec, Plan), Failure> {
+    let AttachArgs { pid, port, name, measure, write } = args;
+    Ok((target(pid, port, name)?, plan(measure, write, verbose)?))
+}
+
+/// Resolves how to measure and to write.
+///
+/// # Errors
+/// With [`Code::Usage`] for an output without a format.
+pub fn plan(measure: MeasureArgs, write: WriteArgs, verbose: u8) -> Result<Plan, Failure> {
+    Ok(Plan { options: options(measure), writing: writing(write)?, verbose })
+}
+
+fn options(measure: MeasureArgs) -> Options {
+    let MeasureArgs {
         no_follow,
         duration,
-        format,
-        output,
-        force,
-        threads,
-        quiet,
-        strict,
         // Both are `full` in this version: no lesser tier exists that `auto` could fall back to.
         tier: _,
         calls,
         btf,
         by_descriptor,
-    } = args;
-    Ok(Plan {
-        target: target(pid, port, name)?,
-        options: Options {
-            pids: Vec::new(),
-            follow: !no_follow,
-            duration,
-            log_calls: calls,
-            by_descriptor,
-            btf,
-        },
+    } = measure;
+    Options {
+        pids: Vec::new(),
+        held: false,
+        follow: !no_follow,
+        duration,
+        log_calls: calls,
+        by_descriptor,
+        btf,
+    }
+}
+
+/// Resolves how to write a report.
+///
+/// # Errors
+/// With [`Code::Usage`] for an output without a format.
+pub fn writing(write: WriteArgs) -> Result<Writing, Failure> {
+    let WriteArgs { format, output, force, threads, quiet, strict } = write;
+    Ok(Writing {
         format: format.into(),
         layout: Layout { threads },
         outputs: outputs(output, force)?,
         quiet,
         strict,
-        verbose,
     })
 }
 
@@ -94,28 +111,29 @@ fn target(mut pids: Vec<u32>, port: Option<u16>, name: Option<String>) -> Result
 fn outputs(paths: Vec<PathBuf>, force: bool) -> Result<Vec<FileSpec>, Failure> {
     let mut specs: Vec<FileSpec> = Vec::new();
     for path in paths {
-        let format = format_of(&path)?;
+        let content = content_of(&path)?;
         if specs.iter().any(|s| s.path == path) {
             let what = format!("cannot write {} twice", path.display());
             return Err(Failure::new(Code::Usage, what, "it was given as --output more than once"));
         }
-        specs.push(FileSpec { path, format, force });
+        specs.push(FileSpec { path, content, force });
     }
     Ok(specs)
 }
 
-fn format_of(path: &Path) -> Result<Format, Failure> {
+fn content_of(path: &Path) -> Result<Content, Failure> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
     match extension.as_deref() {
-        Some("json") => Ok(Format::Json),
-        Some("txt" | "table") => Ok(Format::Table),
+        Some("json") => Ok(Content::Report(Format::Json)),
+        Some("txt" | "table") => Ok(Content::Report(Format::Table)),
+        Some(EXTENSION) => Ok(Content::Snapshot),
         other => {
             let why = match other {
                 Some(other) => format!("its extension .{other} stands for no format"),
                 None => "it has no extension, which says the format".to_owned(),
             };
             Err(Failure::new(Code::Usage, format!("cannot write {}", path.display()), why)
-                .fix("a file that ends in .json, .txt or .table"))
+                .fix("a file that ends in .json, .txt, .table or .trace"))
         }
     }
 }
@@ -127,21 +145,22 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
 
-    fn plan(args: &[&str]) -> Result<Plan, Failure> {
+    fn plan(args: &[&str]) -> Result<(Spec, Plan), Failure> {
         let args = ["trace", "attach"].iter().chain(args);
         match Cli::try_parse_from(args).expect("clap takes it").command {
-            Command::Attach(args) => resolve(args, 0),
+            Command::Attach(args) => attach(args, 0),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn the_extension_says_the_format() {
-        let plan =
-            plan(&["--pid", "1", "--output", "a.json", "b.TXT", "--output", "c.table"]).expect("a plan");
-        let formats: Vec<Format> = plan.outputs.iter().map(|o| o.format).collect();
-        assert_eq!(formats, [Format::Json, Format::Table, Format::Table]);
-        assert_eq!(plan.format, Format::Table);
+        let files = ["--output", "a.json", "b.TXT", "d.trace", "--output", "c.table"];
+        let (_, plan) = plan(&[&["--pid", "1"], &files[..]].concat()).expect("a plan");
+        let contents: Vec<Content> = plan.writing.outputs.iter().map(|o| o.content).collect();
+        let [json, table] = [Format::Json, Format::Table].map(Content::Report);
+        assert_eq!(contents, [json, table, Content::Snapshot, table]);
+        assert_eq!(plan.writing.format, Format::Table);
     }
 
     #[test]
@@ -155,8 +174,8 @@ mod tests {
 
     #[test]
     fn pids_are_taken_once_and_never_0() {
-        let plan_of_two = plan(&["--pid", "7", "--pid", "7"]).expect("a plan");
-        assert_eq!(plan_of_two.target, Spec::Pids(vec![7]));
+        let (target, _) = plan(&["--pid", "7", "--pid", "7"]).expect("a plan");
+        assert_eq!(target, Spec::Pids(vec![7]));
         assert_eq!(plan(&["--pid", "0"]).expect_err("the idle task").code, Code::Usage);
     }
 }

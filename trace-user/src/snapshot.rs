@@ -2,6 +2,9 @@
 //!
 //! Everything that the model and the reports use goes through here; nothing here knows maps, `/proc` or verdicts.
 
+pub mod file;
+mod weigh;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -4,6 +4,7 @@ mod canary;
 mod clock;
 mod convert;
 mod cost;
+mod held;
 mod kmaps;
 mod load;
 mod loss;
@@ -23,6 +24,8 @@ use crate::snapshot::Snapshot;
 pub struct Options {
     /// Processes (host ids) to attach to, with their threads.
     pub pids: Vec<u32>,
+    /// They are held until the window is open: [`Progress::Open`] lets them go.
+    pub held: bool,
     /// Follow descendants, present and future, as well.
     pub follow: bool,
     /// Length of the window; `None` runs until stopped or until the target ends.
@@ -40,7 +43,9 @@ pub struct Options {
 pub enum Progress {
     /// A step of the start.
     Step(&'static str),
-    /// The window is open over so many processes and threads.
+    /// The window is open.
+    Open,
+    /// It is open over so many processes and threads.
     Attached {
         /// Processes.
         processes: usize,

@@ -14,7 +14,7 @@ use super::cost::Sampler;
 use super::kmaps::{Brief, Maps};
 use super::load::{self, LoadError, Probes, Sizes};
 use super::loss::{self, Noticed};
-use super::{Options, Progress, canary, clock, object, silent};
+use super::{Options, Progress, canary, clock, held, object, silent};
 use crate::failure::{Code, Failure};
 use crate::kernel::btf::{BtfError, Facts};
 use crate::kernel::proc::{Proc, Stat};
@@ -49,6 +49,8 @@ pub struct Session<'a> {
     tool: Tool,
     calibration: Calibration,
     started_at: String,
+    /// When a held target was let go.
+    released_at: u64,
     steal: Option<u64>,
     names: BTreeMap<u32, String>,
     baseline: BTreeMap<u32, Schedstat>,
@@ -103,6 +105,7 @@ impl<'a> Session<'a> {
             tool,
             calibration,
             started_at: String::new(),
+            released_at: 0,
             steal: None,
             names: BTreeMap::new(),
             baseline: BTreeMap::new(),
@@ -139,6 +142,8 @@ impl<'a> Session<'a> {
         }
         self.control.start = clock::now();
         self.maps.set_control(self.control).map_err(broken)?;
+        progress(Progress::Open);
+        self.released_at = clock::now();
         progress(Progress::Attached { processes: self.processes.len(), threads: threads.len() });
         Ok(())
     }
@@ -270,7 +275,8 @@ impl<'a> Session<'a> {
             {
                 let comm = self.name(record.tid, record.tgid);
                 self.note_short_lived(record.tgid, &comm);
-                self.end(convert::thread(&record, comm, span));
+                let thread = self.correct(convert::thread(&record, comm, span));
+                self.end(thread);
             }
             self.names.remove(&brief.tid);
             self.maps.free(brief.slot)?;
@@ -445,6 +451,13 @@ impl<'a> Session<'a> {
             convert::thread(&record, comm, span)
         };
         thread.schedstat = stat;
+        self.correct(thread)
+    }
+
+    fn correct(&self, mut thread: Thread) -> Thread {
+        if self.options.held && self.options.pids.contains(&thread.tid) {
+            held::correct(&mut thread, self.released_at.saturating_sub(self.control.start));
+        }
         thread
     }
 

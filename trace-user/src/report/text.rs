@@ -17,7 +17,8 @@ impl Page {
     /// A paragraph, its first line indented as `text` is, its further lines by `hang`.
     pub fn paragraph(&mut self, hang: usize, text: &str) {
         let words = text.trim_start_matches(' ');
-        let lead = text.len() - words.len();
+        // A name may begin with any number of blanks.
+        let lead = (text.len() - words.len()).min(COLUMNS / 2);
         for (i, line) in wrap(words, COLUMNS - hang.max(lead)).iter().enumerate() {
             let indent = " ".repeat(if i == 0 { lead } else { hang });
             self.text.push_str(&format!("{indent}{line}\n"));

@@ -9,13 +9,22 @@ use super::signal::Watch;
 use crate::failure::{Code, Failure};
 use crate::report::Format;
 
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// The report.
+    Report(Format),
+    /// What was measured.
+    Snapshot,
+}
+
 /// A file to write.
 #[derive(Clone, Debug)]
 pub struct FileSpec {
     /// Where.
     pub path: PathBuf,
     /// What.
-    pub format: Format,
+    pub content: Content,
     /// Over a file that exists.
     pub force: bool,
 }
@@ -48,14 +57,14 @@ impl Outputs {
             .map(Outputs)
     }
 
-    /// Writes the report to each; one that fails does not keep the others from it.
+    /// Writes what `render` makes to each; one that fails does not keep the others from it.
     ///
     /// # Errors
     /// With [`Code::Internal`] for the first that failed.
-    pub fn write(self, render: &dyn Fn(Format) -> Result<String, Failure>) -> Result<(), Failure> {
+    pub fn write(self, render: &dyn Fn(Content) -> Result<Vec<u8>, Failure>) -> Result<(), Failure> {
         let write = |output: Output| {
-            let text = render(output.spec.format)?;
-            output.write(&text)
+            let bytes = render(output.spec.content)?;
+            output.write(&bytes)
         };
         let written: Vec<Result<(), Failure>> = self.0.into_iter().map(write).collect();
         written.into_iter().collect()
@@ -89,13 +98,13 @@ impl Output {
         Ok(Output { file, spec: spec.clone(), ours: false, complete: false, _watch: None })
     }
 
-    fn write(mut self, text: &str) -> Result<(), Failure> {
+    fn write(mut self, bytes: &[u8]) -> Result<(), Failure> {
         if !self.ours {
             // From here on the old report is lost, and half of the new one is worth nothing.
             self._watch = Some(Watch::over(&self.spec.path));
             self.ours = true;
         }
-        let result = self.file.set_len(0).and_then(|()| self.file.write_all(text.as_bytes()));
+        let result = self.file.set_len(0).and_then(|()| self.file.write_all(bytes));
         self.complete = result.is_ok();
         let what = || format!("the report cannot be written to {}", self.spec.path.display());
         result.map_err(|e| Failure::internal(what(), e))
@@ -156,7 +165,7 @@ mod tests {
     use super::*;
 
     fn spec(path: PathBuf, force: bool) -> FileSpec {
-        FileSpec { path, format: Format::Json, force }
+        FileSpec { path, content: Content::Report(Format::Json), force }
     }
 
     fn refusal(spec: FileSpec) -> String {
@@ -181,7 +190,7 @@ mod tests {
         let path = dir.path().join("a.json");
         let write = |text: &'static str, force| {
             let outputs = Outputs::create(&[spec(path.clone(), force)])?;
-            outputs.write(&move |_| Ok(text.to_owned()))
+            outputs.write(&move |_| Ok(text.into()))
         };
         write("a long first report", false).expect("written");
         assert!(refusal(spec(path.clone(), false)).contains("exists"));

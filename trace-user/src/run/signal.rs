@@ -1,14 +1,17 @@
 //! SIGINT, SIGTERM and SIGHUP: the first ends the window, a second ends the program at once.
 //!
 //! A second one must work whatever the program is doing, also while it writes a report, and must leave no
-//! partial file. So the handler itself takes the files away: unlink, write and _exit are async-signal-safe
+//! partial file. So the handler itself takes the files away: unlink, write, kill and _exit are async-signal-safe
 //! (signal-safety(7)).
+//!
+//! While a command of `trace run` lives, they are its: one from the terminal has reached it already, and the handler
+//! passes on what somebody sent to trace.
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 use super::line::ERASE;
 use crate::failure::{Code, Failure};
@@ -28,6 +31,14 @@ static PARTIAL: [AtomicPtr<c_char>; MAX_PARTIAL] = [const { AtomicPtr::new(null_
 
 /// Whether a line of stderr is to be erased before an abrupt end.
 static LINE: AtomicBool = AtomicBool::new(false);
+
+/// The command that signals are for; 0: none.
+static COMMAND: AtomicI32 = AtomicI32::new(0);
+
+/// Says which child signals are for, if any; it may not have been waited for.
+pub fn command(pid: Option<u32>) {
+    COMMAND.store(pid.and_then(|pid| c_int::try_from(pid).ok()).unwrap_or(0), Ordering::Relaxed);
+}
 
 /// Says whether a line of stderr is to be erased before an abrupt end.
 pub fn erase_line(shown: bool) {
@@ -56,7 +67,7 @@ pub fn install() -> Result<(), Failure> {
             let mut new: libc::sigaction = std::mem::zeroed();
             new.sa_sigaction = on_signal as *const () as libc::sighandler_t;
             // Waits in poll end by a signal all the same (signal(7)); reads and writes go on.
-            new.sa_flags = libc::SA_RESTART;
+            new.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
             libc::sigaction(signal, &new, null_mut())
         };
         if result != 0 {
@@ -67,7 +78,16 @@ pub fn install() -> Result<(), Failure> {
     Ok(())
 }
 
-extern "C" fn on_signal(_signal: c_int) {
+extern "C" fn on_signal(signal: c_int, info: *const libc::siginfo_t, _context: *const c_void) {
+    let command = COMMAND.load(Ordering::Relaxed);
+    if command != 0 {
+        // SAFETY: the kernel hands over a valid one (SA_SIGINFO). Positive: sent by the kernel, to a terminal's group.
+        if unsafe { (*info).si_code } > 0 {
+            return;
+        }
+        // SAFETY: a child that was not waited for still has its id.
+        unsafe { libc::kill(command, signal) };
+    }
     let now = now_ns();
     let first = FIRST_AT.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
     match first {

@@ -17,17 +17,18 @@ pub struct Status<'a> {
 impl<'a> Status<'a> {
     /// Nothing has happened yet.
     pub fn new(plan: &'a Plan) -> Status<'a> {
-        Status { plan, line: Line::new(plan.quiet) }
+        Status { plan, line: Line::new(plan.writing.quiet) }
     }
 
     /// Tells of `progress`.
     pub fn tell(&mut self, progress: Progress) {
-        if self.plan.quiet {
+        if self.plan.writing.quiet {
             return;
         }
         match progress {
             Progress::Step(step) if self.plan.verbose > 0 => self.line.print(step),
             Progress::Step(step) => self.line.rewrite(&format!("{step} …")),
+            Progress::Open => {}
             Progress::Attached { processes, threads } => {
                 self.line.print(&attached(self.plan, processes as u64, threads as u64));
             }

@@ -1,0 +1,124 @@
+//! Options that commands share: how to measure, and how to write the report.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+use super::FormatArg;
+use crate::kernel::btf::VMLINUX;
+
+/// How to measure.
+#[derive(Clone, Debug, Args)]
+pub struct MeasureArgs {
+    /// Leave descendants alone
+    #[arg(long)]
+    pub no_follow: bool,
+    /// Length of the window: 10s, 500ms, 2m, 1h; a plain number is seconds
+    ///
+    /// Without it the window lasts until Ctrl-C (or SIGTERM, or SIGHUP) or until the target ends.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// How to measure; auto takes the best that this kernel and these rights allow
+    #[arg(long, value_enum, default_value_t = TierArg::Full)]
+    pub tier: TierArg,
+    /// Log the two phases of the first N receives into the JSON report
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub calls: u32,
+    /// The kernel's own types
+    #[arg(long, hide = true, value_name = "PATH", default_value = VMLINUX)]
+    pub btf: PathBuf,
+    /// Resolve receives by their descriptor, as on kernels before 6.3
+    #[arg(long, hide = true)]
+    pub by_descriptor: bool,
+}
+
+/// How to write the report.
+#[derive(Clone, Debug, Args)]
+pub struct WriteArgs {
+    /// Format of the report that is printed
+    #[arg(long, value_enum, default_value_t = FormatArg::Table)]
+    pub format: FormatArg,
+    /// Write to files, too, each in the format of its extension: .json, .txt or .table, .trace
+    ///
+    /// .trace keeps what was measured: trace report makes every other format of it. The files are created before
+    /// measuring, readable by their owner only, and taken away if the run fails.
+    #[arg(long, value_name = "FILE", num_args = 1.., action = ArgAction::Append)]
+    pub output: Vec<PathBuf>,
+    /// Overwrite files that exist
+    #[arg(long)]
+    pub force: bool,
+    /// One row per thread instead of one for alike threads
+    #[arg(long)]
+    pub threads: bool,
+    /// Nothing on stderr but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Exit with 8 if anything was lost (the report is written all the same)
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// A way to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TierArg {
+    /// All hooks
+    Full,
+    /// The best there is
+    Auto,
+}
+
+/// Reads `10s`, `500ms`, `2m`, `1h`, or a plain number of seconds; the number may have a fraction.
+fn duration(text: &str) -> Result<Duration, String> {
+    let known = "a number with ms, s, m or h, like 10s";
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let seconds = match unit {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(format!("not a time: {known}")),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("not a time: {known}"))?;
+    let duration = Duration::try_from_secs_f64(number * seconds).map_err(|_| "too long".to_owned())?;
+    if duration.is_zero() {
+        return Err(format!("a window of no length shows nothing; give {known}"));
+    }
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit_or_are_seconds() {
+        let cases =
+            [("10s", 10_000), ("500ms", 500), ("2m", 120_000), ("1h", 3_600_000), ("3", 3_000), ("0.5", 500)];
+        for (text, ms) in cases {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_time_is_no_duration() {
+        for text in [
+            "0",
+            "0s",
+            "0.0ms",
+            "",
+            "s",
+            "-1s",
+            "10 s",
+            "1d",
+            "1.2.3",
+            "ten",
+            "inf",
+            "1e3",
+            "99999999999999999999h",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `trace run`: a command, traced from its first instruction on.
+
+use std::cell::RefCell;
+
+use super::line::Line;
+use super::output::Outputs;
+use super::publish::{print_aside, publish};
+use super::signal;
+use super::status::Status;
+use crate::cli::RunArgs;
+use crate::collect::{self, Progress};
+use crate::command::Command;
+use crate::command::user::User;
+use crate::failure::{Code, Failure};
+use crate::kernel::rights::{self, System};
+use crate::plan::{self, Plan};
+use crate::snapshot::Snapshot;
+
+/// As for `trace attach`, everything that can be refused is refused first; then the command is held, so that a name that
+/// stands for none is found before a probe is loaded.
+///
+/// # Errors
+/// As for `trace attach`, and if the command cannot be executed.
+pub fn run(args: RunArgs, verbose: u8) -> Result<(), Failure> {
+    let RunArgs { measure: how, write, as_root, command: words } = args;
+    let mut plan = plan::plan(how, write, verbose)?;
+    let may_change = rustix::process::geteuid().is_root() && !as_root;
+    let user = if may_change { User::of_sudo(|name| std::env::var_os(name))? } else { None };
+    signal::install()?;
+    let outputs = Outputs::create(&plan.writing.outputs)?;
+    rights::check(&System::here(&plan.options.btf))?;
+    let mut command = Command::hold(&words, user)?;
+    signal::command(Some(command.pid()));
+    (plan.options.pids, plan.options.held) = (vec![command.pid()], true);
+    let snapshot = measure(&plan, &mut command)?;
+    let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    let tell = |command: &Command| Line::new(true).print(&format!("{name} {}", command.outcome()));
+    let runs_on = command.ended().is_none();
+    if !plan.writing.quiet {
+        tell(&command);
+    }
+    let aside = plan.writing.outputs.is_empty();
+    let published =
+        publish(&snapshot, &plan.writing, outputs, |text| if aside { print_aside(text) } else { Ok(()) });
+    if runs_on {
+        command.wait();
+        if !plan.writing.quiet {
+            tell(&command);
+        }
+    }
+    published
+}
+
+/// The window lasts as long as the command and its descendants do.
+fn measure(plan: &Plan, command: &mut Command) -> Result<Snapshot, Failure> {
+    let command = RefCell::new(command);
+    let mut lost = None;
+    let stop = || {
+        let ended = command.borrow_mut().ended().is_some();
+        if ended {
+            signal::command(None);
+        }
+        ended && signal::came()
+    };
+    let mut status = Status::new(plan);
+    let snapshot = collect::measure(&plan.options, &stop, &mut |progress| match progress {
+        Progress::Open => lost = command.borrow_mut().release().err(),
+        // It would stand in the midst of what the command prints.
+        Progress::Interim(_) => {}
+        progress if plan.verbose > 0 => status.tell(progress),
+        Progress::Step(_) | Progress::Attached { .. } => {}
+    })?;
+    match lost {
+        Some(e) => {
+            Err(Failure::new(Code::NoTarget, "the command ended before it could begin", e.to_string()))
+        }
+        None => Ok(snapshot),
+    }
+}
