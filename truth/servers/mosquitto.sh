@@ -14,7 +14,11 @@ load() {
         timeout $DUR mosquitto_sub -p $PORT -t 't/#' > /dev/null 2>&1 &
     done
     sleep 0.3
-    timeout $DUR bash -c "yes msgmsgmsg | head -200000 | mosquitto_pub -p $PORT -t t/a -l -q 1"
+    # Not all lines at once: the client would give up what it cannot have in flight, and be gone after a second.
+    for i in $(seq $(conns 3))
+    do
+        $PY $APPS/lines.py $DUR | timeout $((DUR+1)) mosquitto_pub -p $PORT -t t/a -l -q 1 &
+    done
     wait
     echo done
 }
