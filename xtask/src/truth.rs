@@ -106,7 +106,11 @@ pub fn run(args: &Args) -> Result<()> {
         }
         println!("truth: {which}");
     }
-    let trace = args.trace.clone().map_or_else(|| build(&root), Ok)?;
+    let trace = match &args.trace {
+        // The script has another working directory.
+        Some(trace) => fs::canonicalize(trace).with_context(|| format!("there is no {}", trace.display()))?,
+        None => build(&root)?,
+    };
     let measurement = Measurement::new(&lab, &trace, args.window, args.keep_snapshots.as_deref())?;
     let observations = all(&measurement, &chosen, &missing);
     finish(&root, args, &chosen, &observations, missing)
