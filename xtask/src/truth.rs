@@ -44,9 +44,9 @@ pub struct Args {
     /// List the configurations with their labels, and whether they are installed; measure nothing
     #[arg(long, conflicts_with = "install")]
     list: bool,
-    /// Milliseconds of each measurement
-    #[arg(long, value_name = "MS", default_value_t = 2500)]
-    window: u64,
+    /// Milliseconds of each measurement; default: 2500, of a subset 2000
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    window: Option<u64>,
     /// How many at once: always 1, since servers that run at once disturb each other
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1))]
     jobs: u8,
@@ -62,6 +62,12 @@ pub struct Args {
     /// Fail, too, when server models are recognised too seldom
     #[arg(long)]
     enforce_server: bool,
+}
+
+impl Args {
+    fn window_ms(&self) -> u64 {
+        self.window.unwrap_or(if self.subset.is_some() { 2000 } else { 2500 })
+    }
 }
 
 /// What is to be measured.
@@ -111,7 +117,7 @@ pub fn run(args: &Args) -> Result<()> {
         Some(trace) => fs::canonicalize(trace).with_context(|| format!("there is no {}", trace.display()))?,
         None => build(&root)?,
     };
-    let measurement = Measurement::new(&lab, &trace, args.window, args.keep_snapshots.as_deref())?;
+    let measurement = Measurement::new(&lab, &trace, args.window_ms(), args.keep_snapshots.as_deref())?;
     let observations = all(&measurement, &chosen, &missing);
     finish(&root, args, &chosen, &observations, missing)
 }
@@ -144,7 +150,7 @@ fn finish(
     let reasons = label::reasons(root)?;
     let commit = commit(root).unwrap_or_else(|_| "unknown".into());
     let loads = &chosen.loads;
-    let page = Page { observations, loads, reasons: &reasons, missing, commit, window_ms: args.window };
+    let page = Page { observations, loads, reasons: &reasons, missing, commit, window_ms: args.window_ms() };
     write(&file, &page.to_string())?;
     let evidence = state.join("disagreements.md");
     write(&evidence, &page.evidence())?;
