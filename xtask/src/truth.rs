@@ -53,6 +53,9 @@ pub struct Args {
     /// Keep what was measured in this directory, as .trace where `trace` writes that, else as JSON
     #[arg(long, value_name = "DIR")]
     keep_snapshots: Option<PathBuf>,
+    /// Measure nothing: judge the reports that the last runs left below target/truth
+    #[arg(long, conflicts_with_all = ["install", "list", "keep_snapshots", "trace"])]
+    again: bool,
     /// Measure with this `trace` instead of one built now
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -69,6 +72,9 @@ impl Args {
         self.window.unwrap_or(if self.subset.is_some() { 2000 } else { 2500 })
     }
 }
+
+/// Configurations without which a run is not published.
+const ENOUGH_TO_PUBLISH: usize = 60;
 
 /// What is to be measured.
 struct Chosen {
@@ -92,14 +98,36 @@ pub fn run(args: &Args) -> Result<()> {
     if args.list {
         return list(&lab, &chosen);
     }
+    if args.again {
+        let reports = lab.directory(measure::REPORTS)?;
+        let read = |(name, label): &(String, Label)| measure::read_back(&reports, name, label, &chosen.loads);
+        let observations: Vec<_> = chosen.labels.iter().flat_map(read).collect();
+        return finish(&root, args, &chosen, &observations, vec![]);
+    }
+    let missing = installed(&lab, args, &chosen)?;
+    let trace = match &args.trace {
+        // The script has another working directory.
+        Some(trace) => fs::canonicalize(trace).with_context(|| format!("there is no {}", trace.display()))?,
+        None => build(&root)?,
+    };
+    let measurement = Measurement::new(&lab, &trace, args.window_ms(), args.keep_snapshots.as_deref())?;
+    let observations = all(&measurement, &chosen, &missing);
+    finish(&root, args, &chosen, &observations, missing)
+}
+
+/// Installs if asked to, and returns what is missing all the same; only a complete run does without it.
+fn installed(lab: &Lab, args: &Args, chosen: &Chosen) -> Result<Vec<String>> {
     if !setup::is_root() {
         bail!(
             "servers are started, and traced, by root; run `sudo --preserve-env=PATH,HOME cargo xtask truth`"
         );
     }
     let names: Vec<&str> = chosen.labels.iter().map(|(name, _)| name.as_str()).collect();
-    if args.install {
-        lab.install(&names)?;
+    if args.install
+        && let Err(error) = lab.install(&names)
+    {
+        // What could not be had is listed below, and on the page of a complete run.
+        println!("truth: {error:#}");
     }
     let installed = lab.installed()?;
     let missing: Vec<String> =
@@ -112,14 +140,7 @@ pub fn run(args: &Args) -> Result<()> {
         }
         println!("truth: {which}");
     }
-    let trace = match &args.trace {
-        // The script has another working directory.
-        Some(trace) => fs::canonicalize(trace).with_context(|| format!("there is no {}", trace.display()))?,
-        None => build(&root)?,
-    };
-    let measurement = Measurement::new(&lab, &trace, args.window_ms(), args.keep_snapshots.as_deref())?;
-    let observations = all(&measurement, &chosen, &missing);
-    finish(&root, args, &chosen, &observations, missing)
+    Ok(missing)
 }
 
 /// Measures one configuration after the other, and says what came of each.
@@ -144,13 +165,17 @@ fn finish(
     missing: Vec<String>,
 ) -> Result<()> {
     let state = root.join(lab::STATE);
-    let published = chosen.complete && missing.is_empty();
-    let default = if published { root.join("docs/ACCURACY.md") } else { state.join("ACCURACY.md") };
+    let measured = chosen.labels.len() - missing.len();
+    let default = if chosen.complete && measured >= ENOUGH_TO_PUBLISH {
+        root.join("docs/ACCURACY.md")
+    } else {
+        state.join("ACCURACY.md")
+    };
     let file = args.page.clone().unwrap_or(default);
     let reasons = label::reasons(root)?;
     let commit = commit(root).unwrap_or_else(|_| "unknown".into());
     let loads = &chosen.loads;
-    let page = Page { observations, loads, reasons: &reasons, missing, commit, window_ms: args.window_ms() };
+    let page = Page { observations, loads, reasons: &reasons, missing, commit };
     write(&file, &page.to_string())?;
     let evidence = state.join("disagreements.md");
     write(&evidence, &page.evidence())?;

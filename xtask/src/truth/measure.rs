@@ -46,6 +46,23 @@ impl Observation {
     }
 }
 
+/// What a run left of one configuration.
+pub fn read_back(reports: &Path, name: &str, label: &Label, loads: &[Load]) -> Vec<Observation> {
+    let read =
+        |load: Load| report::read(&report_of(reports, name, load.name())).map_err(|why| format!("{why:#}"));
+    let observation = |load: &Load| Observation {
+        name: name.into(),
+        label: label.clone(),
+        load: *load,
+        reading: read(*load),
+    };
+    loads.iter().map(observation).collect()
+}
+
+fn report_of(reports: &Path, name: &str, load: &str) -> PathBuf {
+    reports.join(format!("{name}-{load}.json"))
+}
+
 /// How to measure.
 pub struct Measurement<'a> {
     lab: &'a Lab,
@@ -74,17 +91,14 @@ impl<'a> Measurement<'a> {
     /// Starts the configuration, measures it at each load, and stops it.
     pub fn observe(&self, name: &str, label: &Label, loads: &[Load]) -> Vec<Observation> {
         let ran = self.run(name, loads);
-        let read = |load: Load| match &ran {
-            Ok(()) => self.read(name, load).map_err(|why| format!("{why:#}{}", self.said(name))),
-            Err(why) => Err(format!("{why:#}{}", self.said(name))),
-        };
-        let observation = |load: &Load| Observation {
-            name: name.into(),
-            label: label.clone(),
-            load: *load,
-            reading: read(*load),
-        };
-        loads.iter().map(observation).collect()
+        let mut observations = read_back(&self.reports, name, label, loads);
+        for observation in &mut observations {
+            if let Err(why) = &mut observation.reading {
+                let first = ran.as_ref().err().map_or_else(|| why.clone(), |error| format!("{error:#}"));
+                *why = format!("{first}{}", self.said(name));
+            }
+        }
+        observations
     }
 
     fn run(&self, name: &str, loads: &[Load]) -> Result<()> {
@@ -113,15 +127,11 @@ impl<'a> Measurement<'a> {
     }
 
     fn report(&self, name: &str, load: &str) -> PathBuf {
-        self.reports.join(format!("{name}-{load}.json"))
+        report_of(&self.reports, name, load)
     }
 
     fn log(&self, name: &str) -> PathBuf {
         self.reports.join(format!("{name}.log"))
-    }
-
-    fn read(&self, name: &str, load: Load) -> Result<Reading> {
-        report::read(&self.report(name, load.name()))
     }
 
     /// The end of what the script and `trace` complained of.

@@ -24,8 +24,6 @@ pub struct Page<'a> {
     pub missing: Vec<String>,
     /// What was measured with.
     pub commit: String,
-    /// Length of each measurement.
-    pub window_ms: u64,
 }
 
 /// How each load is made; `truth/servers/NAME.sh` has the details.
@@ -88,7 +86,10 @@ impl Page<'_> {
         let mut names: Vec<&str> = self.observations.iter().map(|seen| seen.name.as_str()).collect();
         names.dedup();
         let of_first = |field: fn(&Reading) -> &str| readings.first().map_or("–", |reading| field(reading));
-        let last = readings.last().map_or("–", |reading| reading.window.started_at.as_str());
+        let mut days: Vec<&str> =
+            readings.iter().filter_map(|r| r.window.started_at.split('T').next()).collect();
+        days.sort_unstable();
+        days.dedup();
         let cpus =
             std::thread::available_parallelism().map_or_else(|_| "–".into(), |count| count.to_string());
         let version = of_first(|reading| &reading.tool.version);
@@ -96,10 +97,12 @@ impl Page<'_> {
         let mut table = Table::new(["", ""]);
         table.row(["Configurations", &names.len().to_string()]);
         table.row(["Loads", &loads.join(", ")]);
-        table.row(["Measurements", &format!("{}, of {} ms each", readings.len(), self.window_ms)]);
+        let windows = readings.iter().map(|reading| reading.window.duration_ns / 1_000_000);
+        let (least, most) = (windows.clone().min().unwrap_or(0), windows.max().unwrap_or(0));
+        table.row(["Measurements", &format!("{}, of {least} to {most} ms each", readings.len())]);
         table.row(["Not installed here", &none_or(self.missing.join(", "))]);
         table.row(["Kernel, CPUs", &format!("{}, {cpus}", of_first(|reading| &reading.host.kernel))]);
-        table.row(["Date", last.split('T').next().unwrap_or(last)]);
+        table.row(["Date", &days.join(", ")]);
         table.row(["trace", &format!("{version}, commit {}", self.commit)]);
         table
     }

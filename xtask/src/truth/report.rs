@@ -39,6 +39,8 @@ pub struct Host {
 pub struct Window {
     /// RFC 3339.
     pub started_at: String,
+    /// Its length.
+    pub duration_ns: u64,
 }
 
 /// Both answers.

@@ -160,7 +160,7 @@ pub mod tests {
         let reading = Reading {
             tool: Tool { version: "0".into() },
             host: Host { kernel: "6".into() },
-            window: Window { started_at: "2001-01-01T00:00:00Z".into() },
+            window: Window { started_at: "2001-01-01T00:00:00Z".into(), duration_ns: 0 },
             verdict,
         };
         Observation { name: name.into(), label, load: Load::Many, reading: Ok(reading) }

@@ -5,7 +5,7 @@ use crate::truth::score::tests::observation;
 
 fn page<'a>(observations: &'a [Observation], reasons: &'a [Reason]) -> Page<'a> {
     let commit = "abc".to_owned();
-    Page { observations, loads: &[Load::Many], reasons, missing: vec![], commit, window_ms: 2500 }
+    Page { observations, loads: &[Load::Many], reasons, missing: vec![], commit }
 }
 
 fn reasons() -> Vec<Reason> {
