@@ -11,6 +11,7 @@ mod process;
 mod setup;
 mod test;
 mod toolchain;
+mod truth;
 mod vm;
 mod workspace;
 
@@ -30,6 +31,8 @@ enum Task {
     Check(check::Args),
     /// Install what the tests use, and run all of them
     Test(test::Args),
+    /// Measure real servers whose models are known, compare, and write docs/ACCURACY.md
+    Truth(truth::Args),
     /// Run tests under Debian's kernels 6.1 and 6.12 in QEMU
     Vm(vm::Args),
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf(args) => build_ebpf::run(&args),
         Task::Check(args) => check::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Truth(args) => truth::run(&args),
         Task::Vm(args) => vm::run(&args),
     };
     match done {
