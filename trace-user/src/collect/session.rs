@@ -284,15 +284,22 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Keeps an ended thread: one by one up to a limit, then summed up per process.
+    /// Keeps an ended thread: one by one up to a limit, then summed up: per process, or all in one whose process was not
+    /// among the first.
     fn end(&mut self, mut thread: Thread) {
         thread.alive = false;
-        if self.ended.len() >= MAX_ENDED
-            && let Some(sum) = self.ended.iter_mut().find(|t| t.pid == thread.pid)
-        {
-            sum.merge(&thread);
+        if self.ended.len() >= MAX_ENDED {
+            let same = self.ended.iter().position(|t| t.pid == thread.pid).unwrap_or(self.ended.len() - 1);
+            self.ended[same].merge(&thread);
             return;
         }
+        // Of a process that lived between two looks nothing is known but what it did.
+        self.processes.entry(thread.pid).or_insert_with(|| Process {
+            pid: thread.pid,
+            comm: thread.comm.clone(),
+            exe: None,
+            alive: false,
+        });
         self.ended.push(thread);
     }
 
