@@ -285,13 +285,17 @@ impl<'a> Session<'a> {
     }
 
     /// Keeps an ended thread: one by one up to a limit, then summed up: per process, or all in one whose process was not
-    /// among the first.
+    /// among the first and was not asked for.
     fn end(&mut self, mut thread: Thread) {
         thread.alive = false;
         if self.ended.len() >= MAX_ENDED {
-            let same = self.ended.iter().position(|t| t.pid == thread.pid).unwrap_or(self.ended.len() - 1);
-            self.ended[same].merge(&thread);
-            return;
+            let same = self.ended.iter().rposition(|t| t.pid == thread.pid);
+            let of_others = self.ended.iter().rposition(|t| !self.options.pids.contains(&t.pid));
+            let is_root = self.options.pids.contains(&thread.pid);
+            if let Some(sum) = same.or(of_others.filter(|_| !is_root)) {
+                self.ended[sum].merge(&thread);
+                return;
+            }
         }
         // Of a process that lived between two looks nothing is known but what it did.
         self.processes.entry(thread.pid).or_insert_with(|| Process {
