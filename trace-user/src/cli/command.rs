@@ -29,18 +29,19 @@ pub struct RunArgs {
 }
 
 const RUN_EXAMPLES: &str = "\
-The command's stdin, stdout and stderr are its own. The report goes to stderr when the command has ended,
-or with --output to those files alone; how the command ended is said on stderr before it.
+The command's stdin, stdout and stderr are its own. How it ended is said on stderr, and the report
+follows there, or goes, with --output, to those files alone.
 
-The window lasts until the command and all its descendants have ended. Ctrl-C is the command's: it ends,
-and the report is written. A signal sent to trace is passed on to the command, a second one ends trace.
-With --duration the window ends earlier: the report is written, and the command goes on; trace waits.
+The window lasts until the command and all its descendants have ended. Ctrl-C is the command's: it
+ends, and the report is written. A signal sent to trace is passed on to the command; a second one
+ends trace. With --duration the window ends earlier: the report is written, the command goes on, and
+trace waits for it.
 
-Under sudo the command runs as the user who called it, with that user's groups, HOME, USER, LOGNAME and
-SHELL, unless --as-root.
+Under sudo the command runs as the user who called it, with that user's groups, HOME, USER, LOGNAME
+and SHELL, unless --as-root.
 
-Exit codes are those of trace attach: 0 if it was measured, however the command ended; 2 also for a command
-that cannot be executed.
+Exit codes are those of trace attach: 0 if it was measured, however the command ended; 2 also if the
+command cannot be executed.
 
 Examples:
   sudo trace run -- ./server --port 8080

@@ -39,9 +39,9 @@ pub struct WriteArgs {
     /// Format of the report that is printed
     #[arg(long, value_enum, default_value_t = FormatArg::Table)]
     pub format: FormatArg,
-    /// Write to files, too, each in the format of its extension: .json, .txt or .table, .trace
+    /// Files to write, each in the format of its extension: .json, .txt or .table, .trace
     ///
-    /// .trace keeps what was measured: trace report makes every other format of it. The files are created before
+    /// .trace keeps what was measured: trace report makes every other format of it. All are created before
     /// measuring, readable by their owner only, and taken away if the run fails.
     #[arg(long, value_name = "FILE", num_args = 1.., action = ArgAction::Append)]
     pub output: Vec<PathBuf>,

@@ -274,7 +274,6 @@ impl<'a> Session<'a> {
                 && record.sched() == Sched::Dead
             {
                 let comm = self.name(record.tid, record.tgid);
-                self.note_short_lived(record.tgid, &comm);
                 let thread = self.correct(convert::thread(&record, comm, span));
                 self.end(thread);
             }
@@ -296,26 +295,27 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// A process that was born and ended between two looks: its thread's name is all that is known of it.
-    fn note_short_lived(&mut self, pid: u32, comm: &str) {
-        self.processes.entry(pid).or_insert_with(|| Process {
-            pid,
-            comm: comm.to_owned(),
+    /// Keeps an ended thread: one by one up to a limit, then summed up: per process, or all in one whose process was not
+    /// among the first and was not asked for.
+    fn end(&mut self, mut thread: Thread) {
+        thread.alive = false;
+        if self.ended.len() >= MAX_ENDED {
+            let same = self.ended.iter().rposition(|t| t.pid == thread.pid);
+            let of_others = self.ended.iter().rposition(|t| !self.options.pids.contains(&t.pid));
+            let is_root = self.options.pids.contains(&thread.pid);
+            if let Some(sum) = same.or(of_others.filter(|_| !is_root)) {
+                self.ended[sum].merge(&thread);
+                return;
+            }
+        }
+        // Of a process that lived between two looks nothing is known but what it did.
+        self.processes.entry(thread.pid).or_insert_with(|| Process {
+            pid: thread.pid,
+            comm: thread.comm.clone(),
             exe: None,
             alive: false,
             listens: None,
         });
-    }
-
-    /// Keeps an ended thread: one by one up to a limit, then summed up per process.
-    fn end(&mut self, mut thread: Thread) {
-        thread.alive = false;
-        if self.ended.len() >= MAX_ENDED
-            && let Some(sum) = self.ended.iter_mut().find(|t| t.pid == thread.pid)
-        {
-            sum.merge(&thread);
-            return;
-        }
         self.ended.push(thread);
     }
 

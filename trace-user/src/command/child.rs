@@ -49,48 +49,58 @@ impl Child {
         })
     }
 
-    /// Stops for the tracer, and becomes the command. What fails is written to `failed`, as an errno.
+    /// Stops for the tracer, and becomes the command. What fails is written to `failed`: a [`Step`], and an errno.
     ///
     /// # Safety
     /// To be called in a process that was just forked and has one thread.
     pub unsafe fn run(&self, failed: RawFd) -> ! {
         // SAFETY: system calls, in a process of one thread, with memory that was prepared before the fork.
         unsafe {
-            let result = self.prepare();
-            if result == 0 {
-                libc::execvpe(
-                    self.arguments.pointers[0],
-                    self.arguments.pointers.as_ptr(),
-                    self.environment.pointers.as_ptr(),
-                );
-            }
-            let errno = (*libc::__errno_location()).to_ne_bytes();
-            libc::write(failed, errno.as_ptr().cast(), errno.len());
+            let step = self.exec();
+            let told = [step as i32, *libc::__errno_location()];
+            libc::write(failed, told.as_ptr().cast(), size_of_val(&told));
             libc::_exit(NOT_FOUND)
         }
     }
 
+    /// Returns only if a step fails.
+    ///
     /// # Safety
     /// See [`Child::run`].
-    unsafe fn prepare(&self) -> c_int {
+    unsafe fn exec(&self) -> Step {
         // SAFETY: as above.
         unsafe {
             default_signals();
             // First of all: the tracer may trace whoever asks for it, also when that one is no longer root.
             if libc::ptrace(libc::PTRACE_TRACEME, 0, null_mut::<u8>(), null_mut::<u8>()) != 0 {
-                return -1;
+                return Step::Hold;
             }
             if let Some(user) = &self.user {
                 let denied = libc::setgroups(user.groups.len(), user.groups.as_ptr()) != 0
                     || libc::setgid(user.gid) != 0
                     || libc::setuid(user.uid) != 0;
                 if denied {
-                    return -1;
+                    return Step::Become;
                 }
             }
-            libc::raise(libc::SIGSTOP)
+            libc::raise(libc::SIGSTOP);
+            let (arguments, environment) = (&self.arguments.pointers, &self.environment.pointers);
+            libc::execvpe(arguments[0], arguments.as_ptr(), environment.as_ptr());
+            Step::Exec
         }
     }
+}
+
+/// What a child does before it is the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Step {
+    /// It asks to be held.
+    Hold = 1,
+    /// It becomes the user who called sudo.
+    Become = 2,
+    /// It becomes the command.
+    Exec = 3,
 }
 
 /// The exit status of a shell for a command that it cannot find.

@@ -15,7 +15,7 @@ use std::process::ExitStatus;
 use std::ptr::null_mut;
 
 use crate::failure::{Code, Failure};
-use child::Child;
+use child::{Child, Step};
 use user::User;
 
 /// A command, from its exec on. Dropping it before it was released ends it.
@@ -51,13 +51,12 @@ impl Command {
         if command.reach_exec().map_err(|e| cannot(Code::Internal, e.to_string()))? {
             return Ok(command);
         }
-        let mut errno = [0; 4];
-        match failed.read_exact(&mut errno) {
-            Ok(()) => {
-                let e = io::Error::from_raw_os_error(c_int::from_ne_bytes(errno));
-                Err(cannot(Code::Usage, e.to_string()).fix(format!("check with: command -v {name}")))
+        let mut told = [0; 8];
+        match failed.read_exact(&mut told) {
+            Ok(()) => Err(not_started(&name, told)),
+            Err(_) => {
+                Err(cannot(Code::NoTarget, format!("it ended before its exec: it {}", command.outcome())))
             }
-            Err(_) => Err(cannot(Code::NoTarget, format!("it ended before its exec: {}", command.outcome()))),
         }
     }
 
@@ -160,6 +159,25 @@ impl Drop for Command {
     }
 }
 
+/// What the child told of itself when it could not become the command.
+fn not_started(name: &str, told: [u8; 8]) -> Failure {
+    let [step, errno] = [0, 4].map(|at| c_int::from_ne_bytes([0, 1, 2, 3].map(|i| told[at + i])));
+    let e = io::Error::from_raw_os_error(errno);
+    let cannot = |code, why: String| Failure::new(code, format!("cannot run {name}"), why);
+    if step == Step::Hold as c_int {
+        return cannot(
+            Code::NotPermitted,
+            format!("it cannot be held by ptrace until the probes are there: {e}"),
+        )
+        .fix("trace attach, once it runs; check with: cat /proc/sys/kernel/yama/ptrace_scope");
+    }
+    if step == Step::Become as c_int {
+        return cannot(Code::NotPermitted, format!("it cannot run as the user who called sudo: {e}"))
+            .fix("--as-root, if it may run as root");
+    }
+    cannot(Code::Usage, e.to_string()).fix(format!("check with: command -v {name}"))
+}
+
 /// How a command ended, in words that follow its name.
 pub fn outcome(status: ExitStatus) -> String {
     match status.code() {
@@ -171,6 +189,18 @@ pub fn outcome(status: ExitStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_child_tells_has_its_own_exit_code() {
+        let code = |step: Step| {
+            let told = [step as i32, libc::EPERM].map(c_int::to_ne_bytes).concat();
+            not_started("x", told.try_into().expect("eight bytes")).code
+        };
+        assert_eq!(
+            [Step::Hold, Step::Become, Step::Exec].map(code),
+            [Code::NotPermitted, Code::NotPermitted, Code::Usage]
+        );
+    }
 
     #[test]
     fn an_outcome_is_in_words() {

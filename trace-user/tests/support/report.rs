@@ -107,6 +107,7 @@ pub struct Evidence {
 #[derive(Debug, Deserialize)]
 pub struct Process {
     pub pid: u32,
+    pub comm: String,
     pub io_model: Option<String>,
     pub exited: Exited,
     pub threads: Vec<Thread>,
