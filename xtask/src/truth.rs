@@ -71,6 +71,11 @@ impl Args {
     fn window_ms(&self) -> u64 {
         self.window.unwrap_or(if self.subset.is_some() { 2000 } else { 2500 })
     }
+
+    /// Where reports go, below the state: a subset's, whose windows are shorter, do not replace the others.
+    fn reports(&self) -> String {
+        self.subset.as_ref().map_or_else(|| "reports".into(), |subset| format!("reports-{subset}"))
+    }
 }
 
 /// Configurations without which a run is not published.
@@ -99,7 +104,7 @@ pub fn run(args: &Args) -> Result<()> {
         return list(&lab, &chosen);
     }
     if args.again {
-        let reports = lab.directory(measure::REPORTS)?;
+        let reports = lab.directory(&args.reports())?;
         let read = |(name, label): &(String, Label)| measure::read_back(&reports, name, label, &chosen.loads);
         let observations: Vec<_> = chosen.labels.iter().flat_map(read).collect();
         return finish(&root, args, &chosen, &observations, vec![]);
@@ -110,7 +115,9 @@ pub fn run(args: &Args) -> Result<()> {
         Some(trace) => fs::canonicalize(trace).with_context(|| format!("there is no {}", trace.display()))?,
         None => build(&root)?,
     };
-    let measurement = Measurement::new(&lab, &trace, args.window_ms(), args.keep_snapshots.as_deref())?;
+    let reports = lab.directory(&args.reports())?;
+    let measurement =
+        Measurement::new(&lab, &trace, reports, args.window_ms(), args.keep_snapshots.as_deref())?;
     let observations = all(&measurement, &chosen, &missing);
     finish(&root, args, &chosen, &observations, missing)
 }
@@ -186,7 +193,7 @@ fn finish(
         return Ok(());
     }
     faults.iter().for_each(|fault| println!("truth: FAIL: {fault}"));
-    bail!("{} fault(s); the reports are in {}", faults.len(), state.join(measure::REPORTS).display())
+    bail!("{} fault(s); the reports are in {}", faults.len(), state.join(args.reports()).display())
 }
 
 /// What the options choose of what there is.

@@ -13,9 +13,6 @@ use super::report::{self, Reading};
 use super::score::Outcome;
 use crate::process;
 
-/// Where reports go, below the state.
-pub const REPORTS: &str = "reports";
-
 /// What came of one configuration at one load.
 pub struct Observation {
     /// The configuration.
@@ -83,9 +80,15 @@ impl<'a> Measurement<'a> {
     ///
     /// # Errors
     /// When one cannot be made, or `trace` cannot be run.
-    pub fn new(lab: &'a Lab, trace: &'a Path, window_ms: u64, keep: Option<&Path>) -> Result<Self> {
+    pub fn new(
+        lab: &'a Lab,
+        trace: &'a Path,
+        reports: PathBuf,
+        window_ms: u64,
+        keep: Option<&Path>,
+    ) -> Result<Self> {
         let keep = keep.map(|directory| Keep::new(directory, trace)).transpose()?;
-        Ok(Self { lab, trace, window_ms, reports: lab.directory(REPORTS)?, keep })
+        Ok(Self { lab, trace, window_ms, reports, keep })
     }
 
     /// Starts the configuration, measures it at each load, and stops it.
