@@ -21,8 +21,9 @@ use verdict::{IoVerdict, Verdicts};
 
 /// The sides on which verdicts are decided.
 const SERVER_SIDES: [Side; 2] = [Side::Server, Side::Datagram];
-/// The sides that decide where no server side was seen.
-const OTHER_SIDES: [Side; 3] = [Side::Client, Side::Local, Side::Other];
+/// The sides that decide where no server side was seen. What processes of the target say to each other is not among
+/// them: an idle uvicorn would be judged by its parent's messages to the workers.
+const OTHER_SIDES: [Side; 2] = [Side::Client, Side::Other];
 
 /// Loss counters that can touch a verdict; the others are information.
 pub const LOSSES: [&str; 14] = [
