@@ -205,8 +205,9 @@ fn a_busy_loop_is_user_time_and_nothing_is_unknown() {
 #[test]
 fn run_time_and_run_queue_delay_agree_with_the_kernels_own() {
     test_alone!();
-    // Of thread-per-connection the workers end within the window, and the kernel forgets them.
-    let has_threads = |fixture: &&Built| fixture.mode != Mode::Blocking;
+    // Of thread-per-connection the workers end within the window, and the kernel forgets them. A spinning SQPOLL thread
+    // competes for the CPUs with whatever is hidden from tracing, and then more switches are hidden than seen.
+    let has_threads = |fixture: &&Built| !matches!(fixture.mode, Mode::Blocking | Mode::UringSqpoll);
     let most = by_machine(FIXTURES.len(), 3);
     for fixture in FIXTURES.iter().filter(has_threads).take(most) {
         once_of_three(|| fixture.under_load(4, "").main().agrees_with_the_kernel());
