@@ -177,31 +177,6 @@ pub struct Received {
 }
 
 impl Ring {
-    /// A ring of which nothing was seen yet.
-    pub const fn new(tgid: u32, tid: u32) -> Ring {
-        Ring {
-            tgid,
-            tid,
-            setup: 0,
-            made_here: 0,
-            polls_begun: [0; 2],
-            polls_ended: [0; 2],
-            submitted: 0,
-            receives: Receives::ZERO,
-            receive_ways: Ways { inline: 0, armed: 0, queued: 0 },
-            accepts: Accepts::ZERO,
-            sends: 0,
-            sent_bytes: 0,
-            polls: [0; WIDTHS],
-            storage: 0,
-            storage_bytes: 0,
-            storage_ways: Ways { inline: 0, armed: 0, queued: 0 },
-            other: 0,
-            episodes: [0; SIDES],
-            connections: [0; SIDES],
-        }
-    }
-
     /// A request was submitted.
     #[inline(always)]
     pub fn submitted(&mut self) {
@@ -361,7 +336,7 @@ mod tests {
 
     #[test]
     fn each_completion_of_a_receive_is_one_call_and_keeps_the_identities() {
-        let mut ring = Ring::new(1, 2);
+        let mut ring = Ring { tgid: 1, tid: 2, ..Ring::default() };
         let mut conn = Conn { side: Side::Server as u8, ..Conn::default() };
         for result in [10, 20, 0, -11, -125, -104] {
             ring.received(Some(&mut conn), done(result));
@@ -376,7 +351,7 @@ mod tests {
 
     #[test]
     fn one_hot_connection_cannot_decide() {
-        let mut ring = Ring::new(1, 2);
+        let mut ring = Ring { tgid: 1, tid: 2, ..Ring::default() };
         let mut conn = Conn::default();
         for _ in 0..2 * crate::conn::MAX_EPISODES {
             ring.received(Some(&mut conn), done(1));
@@ -387,14 +362,14 @@ mod tests {
 
     #[test]
     fn an_empty_datagram_is_data() {
-        let mut ring = Ring::new(1, 2);
+        let mut ring = Ring { tgid: 1, tid: 2, ..Ring::default() };
         ring.received(None, Received { datagram: true, ..done(0) });
         assert_eq!((ring.receives.with_data, ring.receives.eof), (1, 0));
     }
 
     #[test]
     fn one_peer_is_claimed_only_of_a_ring_that_was_seen_from_the_start() {
-        let mut ring = Ring::new(1, 2);
+        let mut ring = Ring { tgid: 1, tid: 2, ..Ring::default() };
         ring.poll_begun(false);
         assert_eq!(ring.polled(true, false), Width::Unknown);
         ring.made_here = 1;

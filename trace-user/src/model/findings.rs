@@ -30,7 +30,7 @@ fn spins_before_sleep(snapshot: &Snapshot, verdict: &IoVerdict) -> Option<Findin
     let with_data: u64 = snapshot.threads.iter().map(|t| t.receives.with_data).sum();
     let empty: u64 = snapshot.threads.iter().map(|t| t.readiness.empty).sum();
     let slept: u64 = snapshot.threads.iter().map(|t| t.readiness.slept).sum();
-    let spins = share(polled, with_data) >= SPIN_FINDING || slept > 0 && share(empty, slept) >= SPIN_ASKS;
+    let spins = share(polled, with_data) >= SPIN_FINDING || share(empty, with_data) >= SPIN_ASKS;
     (verdict.name == IoModel::Multiplexing && spins).then(|| {
         finding(
             "spins-before-sleep",

@@ -3,7 +3,7 @@
 //! Judged by those who serve connections, and by what they did: loops over several connections, workers bound to one
 //! connection at a time, born for it or taking one after another. Where the window shows neither, both are named.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use trace_common::account::Account;
 use trace_common::conn::Side;
@@ -14,7 +14,7 @@ use super::storage;
 use super::tally::share;
 use super::thresholds::{
     FED_SHARE, HIGH_EPISODES, SEPARATING_WORKERS, SHARED_CONNECTIONS, WIDTH_CONNECTIONS, WINNER_SHARE,
-    WORKER_CPU,
+    WORKER_CPU, WORKER_SLEEPS,
 };
 use super::verdict::{Alternative, Confidence, Evidence, IoModel, IoVerdict, Kind, ServerVerdict};
 use crate::snapshot::{Connection, Episodes, Snapshot, Thread};
@@ -119,13 +119,18 @@ fn in_loops(snapshot: &Snapshot, io_model: &IoVerdict, servers: &[Server]) -> Se
         return ServerVerdict { count: Some(count), ..named("proactor", confidence, first) };
     }
     if count == 1 {
-        let worked = workers_cpu(snapshot, loops[0].thread);
+        let (worked, sleeps) = others_work(snapshot, loops[0].thread);
         if worked < WORKER_CPU {
             return named("single-reactor", confidence, first);
         }
-        let why = format!("{:.0} % of its process's CPU time was spent by other threads.", worked * 100.0);
-        let second = evidence("workers-cpu", why, worked, Some(WORKER_CPU), true);
-        return with(named("reactor-with-workers", Some(Confidence::Medium), first), second);
+        let why = format!(
+            "Other threads spent {:.0} % of its process's CPU time, and slept {sleeps:.1} times for each receive.",
+            worked * 100.0
+        );
+        let handed = sleeps >= WORKER_SLEEPS;
+        let second = evidence("workers", why, sleeps, Some(WORKER_SLEEPS), handed);
+        let name = if handed { "reactor-with-workers" } else { "single-reactor" };
+        return with(named(name, Some(Confidence::Medium), first), second);
     }
     let (shared, listed) = handed_over(snapshot);
     let why = format!("{shared} of {listed} connections were received from by several threads.");
@@ -228,14 +233,12 @@ fn units(servers: &[&Server]) -> &'static str {
     if servers.len() > 1 && processes.len() == servers.len() { "process" } else { "thread" }
 }
 
-/// Share of the CPU time of a loop's process that other threads spent, those of the kernel left out.
-fn workers_cpu(snapshot: &Snapshot, one: &Thread) -> f64 {
-    let mut by_thread = BTreeMap::new();
-    for thread in snapshot.threads.iter().filter(|t| t.pid == one.pid && !t.kernel_io) {
-        *by_thread.entry(thread.tid == one.tid).or_insert(0) += thread.on_cpu_ns();
-    }
-    let (own, others) = (by_thread.get(&true).copied(), by_thread.get(&false).copied());
-    share(others.unwrap_or(0), own.unwrap_or(0) + others.unwrap_or(0))
+/// Of the other threads of a loop's process, those of the kernel left out: their share of its CPU time, and their sleeps
+/// for each receive of the loop.
+fn others_work(snapshot: &Snapshot, one: &Thread) -> (f64, f64) {
+    let others = snapshot.threads.iter().filter(|t| t.pid == one.pid && t.tid != one.tid && !t.kernel_io);
+    let (cpu_ns, sleeps) = others.fold((0, 0), |(ns, n), t| (ns + t.on_cpu_ns(), n + t.sleeps));
+    (share(cpu_ns, one.on_cpu_ns() + cpu_ns), share(sleeps, one.receives.with_data))
 }
 
 /// Connections of the server side that several threads received from, and all.
