@@ -20,7 +20,7 @@ pub const MSG_ERRQUEUE: u32 = 0x2000;
 
 /// Receives of one thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "user", derive(schemars::JsonSchema, serde::Serialize, serde::Deserialize))]
 #[repr(C)]
 pub struct Receives {
     /// Logical calls.
@@ -97,7 +97,7 @@ impl Receives {
 
 /// Accepts of one thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "user", derive(schemars::JsonSchema, serde::Serialize, serde::Deserialize))]
 #[repr(C)]
 pub struct Accepts {
     /// Logical calls.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// The five I/O models of Stevens, and the two ways of not naming one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum IoModel {
     /// The caller sleeps inside the receive.
@@ -58,7 +60,9 @@ impl IoModel {
 }
 
 /// How sure a verdict is (contract, DESIGN §4). An inconclusive verdict has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
     /// The winner is ahead, but not beyond doubt.
@@ -70,7 +74,7 @@ pub enum Confidence {
 }
 
 /// Kind of evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Episodes in the window.
@@ -80,7 +84,7 @@ pub enum Kind {
 }
 
 /// One piece of evidence.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Evidence {
     /// Stable code.
     pub code: String,
@@ -98,7 +102,7 @@ pub struct Evidence {
 }
 
 /// Another verdict that was possible.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Alternative {
     /// Its name.
     pub name: String,
@@ -107,7 +111,7 @@ pub struct Alternative {
 }
 
 /// The verdict on an I/O model.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IoVerdict {
     /// The model.
     pub name: IoModel,
@@ -137,7 +141,7 @@ pub struct IoVerdict {
 }
 
 /// The verdict on a server model.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ServerVerdict {
     /// The model, or `inconclusive`.
     pub name: String,
@@ -156,7 +160,9 @@ pub struct ServerVerdict {
 }
 
 /// What a thread does in its process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Accepts connections and receives from none.
@@ -178,7 +184,7 @@ pub enum Role {
 }
 
 /// Something worth a second look.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Finding {
     /// Stable code.
     pub code: String,

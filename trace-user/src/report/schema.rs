@@ -21,7 +21,7 @@ use crate::snapshot::{Announced, Episodes, InFlight, Readiness, Schedstat, Stora
 pub const VERSION: &str = "1.0";
 
 /// A whole report.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Report {
     /// See [`VERSION`].
     pub schema_version: String,
@@ -63,7 +63,7 @@ pub struct Report {
 }
 
 /// What measured.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tool {
     /// `trace`.
     pub name: String,
@@ -76,7 +76,7 @@ pub struct Tool {
 }
 
 /// The machine.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Host {
     /// Kernel release.
     pub kernel: String,
@@ -85,7 +85,7 @@ pub struct Host {
 }
 
 /// The target.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Target {
     /// Processes that were asked for, by their ids in the initial namespace.
     pub pids: Vec<u32>,
@@ -100,7 +100,7 @@ pub struct Target {
 }
 
 /// The answer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Verdict {
     /// How the target waits for input.
     pub io_model: IoVerdict,
@@ -109,7 +109,7 @@ pub struct Verdict {
 }
 
 /// One process.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Process {
     /// Process id.
     pub pid: u32,
@@ -132,7 +132,7 @@ pub struct Process {
 }
 
 /// Threads that ended within the window, added up.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Exited {
     /// How many.
     pub threads: u64,
@@ -149,7 +149,7 @@ pub struct Exited {
 }
 
 /// One living thread.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Thread {
     /// Thread id.
     pub tid: u32,
@@ -204,7 +204,7 @@ pub struct Thread {
 }
 
 /// Waits for data by side; datagram sockets count as other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BySide {
     /// Accepted, or on one of the target's listening ports.
     pub server_ns: u64,
@@ -217,7 +217,7 @@ pub struct BySide {
 }
 
 /// One party that the target waited for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Peer {
     /// Which end of the connections the target holds.
     pub side: Side,
@@ -236,7 +236,7 @@ pub struct Peer {
 }
 
 /// Known receives, done by a thread of the tool under the same probes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Calibration {
     /// Receives done.
     pub done: u64,
@@ -255,7 +255,7 @@ pub struct Calibration {
 }
 
 /// What tracing cost.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Cost {
     /// Run time of the probes.
     pub bpf_run_ns: Option<u64>,
@@ -268,7 +268,7 @@ pub struct Cost {
 }
 
 /// One logged receive and its two phases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Call {
     /// Thread.
     pub tid: u32,

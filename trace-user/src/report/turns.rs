@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What one exchange takes, over all of them; all `None` in this version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Turns {
     /// How many.
     pub count: Option<u64>,
