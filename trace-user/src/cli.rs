@@ -1,10 +1,12 @@
 //! The command line as it is typed. [`crate::plan`] makes a validated plan of it; nothing beyond that knows
 //! clap.
 
+mod about;
 mod again;
 mod command;
 mod look;
 mod measure;
+mod saved;
 
 use std::path::PathBuf;
 
@@ -12,10 +14,12 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::kernel::btf::VMLINUX;
 use crate::report::Format;
+pub use about::{CompletionsArgs, ManArgs, SchemaArgs};
 pub use again::ReportArgs;
 pub use command::RunArgs;
 pub use look::{DoctorArgs, FormatArgs, ListArgs};
 pub use measure::{MeasureArgs, TierArg, WriteArgs};
+pub use saved::{CheckArgs, DiffArgs, ExplainArgs, RedactArgs};
 
 /// Which of Stevens' five I/O models a running process uses, which server model, and where its threads' time
 /// goes.
@@ -36,6 +40,9 @@ Examples:
   sudo trace attach --pid 4711 --format json > report.json
   sudo trace attach --name nginx --duration 1m --output nginx.trace
   trace report nginx.trace
+  trace diff before.trace after.trace
+  trace check nginx.trace --expect io_model=multiplexing
+  trace explain multiplexing
   sudo trace run -- ./server --port 8080
   sudo trace demo
   trace list                                         what can be attached to
@@ -50,12 +57,26 @@ pub enum Command {
     Run(RunArgs),
     /// Judge a saved measurement and write its report again
     Report(ReportArgs),
+    /// Compare two saved measurements, in words and numbers
+    Diff(DiffArgs),
+    /// Check a saved measurement against expectations, for scripts and CI
+    Check(CheckArgs),
+    /// Explain a model, role, account, field, finding, loss or exit code
+    Explain(ExplainArgs),
+    /// Replace addresses, names and paths of a saved measurement by pseudonyms
+    Redact(RedactArgs),
     /// Start a small server of every model, drive it, trace it, and compare
     Demo(DemoArgs),
     /// List the processes that listen on a port: what can be attached to
     List(ListArgs),
     /// Say whether and what can be measured here, and what would change that
     Doctor(DoctorArgs),
+    /// Print the JSON Schema of the report
+    Schema(SchemaArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print a manual page
+    Man(ManArgs),
     /// A workload with a known model, for tests and for the demo
     #[command(hide = true)]
     Fixture(fixtures::cli::Args),
