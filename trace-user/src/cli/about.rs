@@ -9,8 +9,8 @@ use clap_complete::Shell;
 pub struct SchemaArgs {}
 
 const SCHEMA_EXAMPLES: &str = "\
-JSON Schema, draft 2020-12, of what --format json writes. Fields may be added within a major version of
-schema_version, so it allows more of them than it names.
+JSON Schema, draft 2020-12, of what --format json writes. Fields may be added within a major version
+of schema_version, so it allows more of them than it names.
 
 Examples:
   trace schema > report.schema.json

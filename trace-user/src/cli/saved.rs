@@ -22,9 +22,9 @@ pub struct DiffArgs {
 }
 
 const DIFF_EXAMPLES: &str = "\
-Needs no privileges. Says what makes the comparison unfair: other kernels, versions, loads, windows of
-very different length, losses. Refuses other tiers. A .trace file is judged by this version, a JSON
-report stands as it was judged.
+Needs no privileges. Says what makes the comparison unfair: other kernels, versions, loads, windows
+of very different length, losses. Refuses other tiers. A .trace file is judged by this version, a
+JSON report stands as it was judged.
 
 Exit codes:
   0  compared, whatever differs
@@ -60,10 +60,10 @@ pub struct CheckArgs {
 }
 
 const CHECK_EXAMPLES: &str = "\
-Needs no privileges. One line for each expectation, with what was measured. Times need a unit (ns, us,
-ms, s, m, h), shares are 0 to 1 or in percent. A percentile is the upper edge of its bucket, at most
-6.25 % more than it was. What was not measured cannot be decided: neither can a model where the verdict
-is inconclusive, nor a share of the time that time of which nothing is known could change.
+Needs no privileges. One line for each expectation, with what was measured. Times need a unit (ns,
+us, ms, s, m, h), shares are 0 to 1 or in percent. A percentile is the upper edge of its bucket, at
+most 6.25 % more than it was. What was not measured cannot be decided: neither can a model where the
+verdict is inconclusive, nor a share that time of which nothing is known could change.
 
 Exit codes:
   0  all hold
@@ -128,8 +128,9 @@ pub struct RedactArgs {
 
 const REDACT_EXAMPLES: &str = "\
 Needs no privileges. Replaced: addresses, names of processes and threads, paths of executables; the
-same one by the same pseudonym. Kept: whether an address is loopback or private, ports, the number at
-the end of a thread's name, process and thread ids, the kernel's release, times. The verdict stays.
+same one by the same pseudonym. Kept: whether an address is loopback or private, ports, the number
+at the end of a thread's name, process and thread ids, the kernel's release, times. The verdict
+stays.
 
 Exit codes:
   0  written

@@ -15,6 +15,9 @@ const LOAD_RATIO: f64 = 2.0;
 /// Stolen time above this share of the window looks like running.
 const STEAL_SHARE: f64 = 0.05;
 
+/// Digits of a hash that are shown.
+const DIGITS: usize = 12;
+
 /// Something that makes the comparison unfair.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Warning {
@@ -51,7 +54,8 @@ pub fn warnings(before: &Report, after: &Report, figures: &Pair<Figures>) -> Vec
     let other = |what: &str, a: &str, b: &str| (a != b).then(|| format!("other {what}: {a}, then {b}"));
     let architecture = || other("architectures", &before.host.arch, &after.host.arch);
     warn("kernel", other("kernels", &before.host.kernel, &after.host.kernel).or_else(architecture));
-    let probes = || other("probes", &before.tool.object_sha256, &after.tool.object_sha256);
+    let hash = |report: &Report| report.tool.object_sha256.chars().take(DIGITS).collect::<String>();
+    let probes = || other("probes", &hash(before), &hash(after));
     warn("tool", other("versions of trace", &before.tool.version, &after.tool.version).or_else(probes));
     warn("degraded", other("gaps", &before.degraded.join("; "), &after.degraded.join("; ")));
     let name = |report: &Report| report.target.comm.clone().unwrap_or_else(|| "?".to_owned());

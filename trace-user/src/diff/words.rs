@@ -88,12 +88,14 @@ pub fn with_confidence(text: String, model: &Model) -> String {
     }
 }
 
-/// A change: `−31%`, `+4.2%`, or a factor where it is large.
+/// A change: `−31%`, `+4.2%`, or a factor where it is large. `−100%` is nothing left.
 pub fn percent(change: f64) -> String {
     let sign = if change < 0.0 { "−" } else { "+" };
     match change.abs() * 100.0 {
         p if p < 0.05 => "±0%".to_owned(),
-        p if p < 9.95 => format!("{sign}{p:.1}%"),
+        // Only what is gone has lost all of it.
+        p if change < 0.0 && p < 100.0 && p >= 99.95 => "−>99.9%".to_owned(),
+        p if p < 9.95 || (change < 0.0 && p < 100.0 && p >= 99.5) => format!("{sign}{p:.1}%"),
         p if p < 999.5 => format!("{sign}{p:.0}%"),
         _ => format!("×{:.0}", change + 1.0),
     }
@@ -106,6 +108,7 @@ mod tests {
     #[test]
     fn changes_have_a_sign_and_large_ones_are_factors() {
         assert_eq!([-0.31, 0.042, 0.0, 12.0].map(percent), ["−31%", "+4.2%", "±0%", "×13"]);
+        assert_eq!([-1.0, -0.9984, -0.9999].map(percent), ["−100%", "−99.8%", "−>99.9%"]);
     }
 
     #[test]

@@ -33,7 +33,6 @@ pub fn on(topic: &Topic, report: &Report) -> Vec<String> {
 
 /// The values of a field.
 pub fn of_field(field: &Field, report: &Report) -> Vec<String> {
-    // Through text: as a value, an edge of 2⁶⁴ − 1 would become a fraction.
     let Ok(document) = serde_json::to_value(report) else { return Vec::new() };
     let mut values = Vec::new();
     collect(&document, &field.path, &mut values);
@@ -86,10 +85,8 @@ fn io_model(name: &str, report: &Report) -> Vec<String> {
         }
     }
     let alike = threads(report).filter(|t| t.io_model.is_some_and(|m| m.name() == name)).count() as u64;
-    lines.push(format!(
-        "{} of those alive at the end by their own verdict.",
-        unit::plural(alike, "thread", "threads")
-    ));
+    let own = unit::plural(alike, "thread alive at the end has", "threads alive at the end have");
+    lines.push(format!("{own} it as a verdict of its own."));
     lines
 }
 
