@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(codes(|r| r.tool.object_sha256 = "f".repeat(64)), ["tool"]);
         assert_eq!(codes(|r| r.window.duration_ns *= 3), ["window", "load"]);
         assert_eq!(codes(|r| r.window.steal_ns = Some(r.window.duration_ns)), ["steal"]);
-        assert_eq!(codes(|r| drop(r.loss.insert("map_full".to_owned(), 1_000))), ["losses"]);
+        assert_eq!(codes(|r| _ = r.loss.insert("map_full".to_owned(), 1_000)), ["losses"]);
         assert_eq!(codes(|r| r.calibration.exact = false), ["canary"]);
         assert_eq!(codes(|r| r.degraded.push("no signals".to_owned())), ["degraded"]);
         assert_eq!(codes(|r| r.target.comm = None), ["target"]);

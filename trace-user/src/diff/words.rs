@@ -94,8 +94,8 @@ pub fn percent(change: f64) -> String {
     match change.abs() * 100.0 {
         p if p < 0.05 => "±0%".to_owned(),
         // Only what is gone has lost all of it.
-        p if change < 0.0 && p < 100.0 && p >= 99.95 => "−>99.9%".to_owned(),
-        p if p < 9.95 || (change < 0.0 && p < 100.0 && p >= 99.5) => format!("{sign}{p:.1}%"),
+        p if change < 0.0 && (99.95..100.0).contains(&p) => "−>99.9%".to_owned(),
+        p if p < 9.95 || (change < 0.0 && (99.5..100.0).contains(&p)) => format!("{sign}{p:.1}%"),
         p if p < 999.5 => format!("{sign}{p:.0}%"),
         _ => format!("×{:.0}", change + 1.0),
     }

@@ -163,7 +163,7 @@ mod tests {
         let mut snapshot = sample::snapshot(2);
         snapshot.degraded = vec!["text".to_owned()];
         nothing_survives(&snapshot, super::snapshot);
-        nothing_survives(&sample_report(), super::report);
+        nothing_survives(&sample_report(), report);
     }
 
     #[test]
