@@ -7,6 +7,7 @@ use crate::account::Account;
 use crate::bounded;
 use crate::call::{EAGAIN, EINTR, flag as call_flag};
 use crate::conn::{Conn, Cover, ENDINGS, Ending, SIDES, Side};
+use crate::handover::{HANDOVERS, Handover};
 use crate::loss::Sink;
 use crate::syscall::NR_RECVMMSG;
 use crate::thread::Thread;
@@ -161,6 +162,9 @@ pub fn finish(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, sink: &m
     }
     let Some(conn) = conn else { return };
     conn.note_wait(t.call.wait_ns);
+    if end.ret == 0 {
+        conn.closed(sink);
+    }
     // A receive that slept until its time limit is no empty ask.
     let asked = !t.call.has(call_flag::SLEPT) && end.msg_flags & MSG_ERRQUEUE == 0;
     if end.ret == EAGAIN && asked {
@@ -184,7 +188,8 @@ fn data(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, side: Side, si
         Some(conn) if !peek => {
             conn.note_wait(t.call.wait_ns);
             let ending = conn.ending(slept, end.cover);
-            conn.received(end.now, bytes, t.tid);
+            note_served(t, conn, side);
+            conn.received(end.now.wrapping_sub(t.call.copy_ns), end.now, bytes, t.tid, sink);
             count_episode(t, conn, ending, side);
             ending
         }
@@ -223,6 +228,15 @@ fn bound_copy(t: &mut Thread) {
     t.call.copy_ns = nanos;
     t.call.kernel_ns = 0;
     t.receives.copy_bounded += 1;
+}
+
+/// Who receives first from a connection serves it.
+#[inline(always)]
+fn note_served(t: &mut Thread, conn: &Conn, side: Side) {
+    if conn.receives == 0 && matches!(side, Side::Server) {
+        let way = bounded::<HANDOVERS>(Handover::of(conn, t) as usize);
+        t.served[way] = t.served[way].wrapping_add(1);
+    }
 }
 
 #[inline(always)]

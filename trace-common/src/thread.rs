@@ -7,6 +7,8 @@
 use crate::account::Account;
 use crate::call::Call;
 use crate::conn::{ENDINGS, SIDES};
+use crate::event_loop::Loop;
+use crate::handover::HANDOVERS;
 use crate::ready::Ready;
 use crate::receive::{Accepts, Receives};
 
@@ -51,6 +53,9 @@ pub mod flag {
     /// Its last switch-in was traced (and not recovered).
     pub const ARRIVAL_SEEN: u8 = 8;
 }
+
+/// Length of a thread's name, `TASK_COMM_LEN` of `include/linux/sched.h`.
+pub const COMM: usize = 16;
 
 /// The record.
 #[derive(Clone, Copy)]
@@ -110,6 +115,12 @@ pub struct Thread {
     pub accepts: Accepts,
     /// Readiness waits.
     pub ready: Ready,
+    /// What it does between them.
+    pub looping: Loop,
+    /// Connections of the server side that it was the first to receive from, by [`crate::handover::Handover`].
+    pub served: [u32; HANDOVERS],
+    /// Its name when it ended; all zeroes before.
+    pub comm: [u8; COMM],
     /// Sends that moved bytes.
     pub sends: u64,
     /// Bytes sent.
@@ -169,6 +180,9 @@ impl Thread {
             receive_side: 0,
             accepts: Accepts::ZERO,
             ready: Ready::ZERO,
+            looping: Loop::ZERO,
+            served: [0; HANDOVERS],
+            comm: [0; COMM],
             sends: 0,
             sent_bytes: 0,
             fd_signals: 0,

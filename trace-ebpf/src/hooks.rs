@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::{bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_task_pt_regs},
+    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_task_pt_regs},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
@@ -417,6 +417,7 @@ pub fn sched_process_exit(_ctx: BtfTracePointContext) -> i32 {
     with_thread(tid, |t, at| {
         arrived(t, at, Before::Unknown);
         ledger::die(t, at.start, at.now, &mut PerCpu);
+        t.comm = bpf_get_current_comm().unwrap_or_default();
     });
     if slots::is_target(tid) && TID_SLOT.set(tid, 0, 0).is_err() {
         PerCpu.lose(Loss::MapFull);

@@ -42,6 +42,7 @@ const fn name(loss: Loss) -> &'static str {
         Loss::RecoveredSwitches => "recovered_switches",
         Loss::EarlyWakeups => "early_wakeups",
         Loss::ConnectionsSeen => "connections_seen",
+        Loss::ConnectionsFolded => "connections_folded",
         Loss::WideScansCut => "wide_scans_cut",
         Loss::CompletedUnmatched => "completed_unmatched",
         Loss::GenerationDropped => "generation_dropped",

@@ -1,5 +1,6 @@
 //! The model: a pure function from a snapshot to verdicts. No I/O, no clock, and the only place that names a verdict.
 
+pub mod balance;
 pub mod findings;
 pub mod io_model;
 pub mod roles;
@@ -64,6 +65,8 @@ pub fn classify(snapshot: &Snapshot) -> Verdicts {
         findings: findings::find(snapshot, &io_model),
         blind_spots: findings::blind_spots(snapshot),
         server_model: server_model::decide(snapshot, &io_model),
+        balance: balance::of(snapshot),
+        handovers: balance::handovers(snapshot),
         io_model,
         processes,
         threads,

@@ -56,6 +56,10 @@ pub const WORKER_CPU: f64 = 0.25;
 /// the truth suite under load, pools have 4.7 and 28, a JVM's helpers 0.3, V8's 0.01.
 pub const WORKER_SLEEPS: f64 = 1.0;
 
+/// Gini coefficient from which work counts as unevenly spread: two workers that do 65 % and 35 % of it have 0.15, four of
+/// which one does nothing have 0.25. A convention, not a measurement.
+pub const UNEVEN: f64 = 0.15;
+
 /// Losses per event below which they touch no verdict. On a machine whose supervisor hides its threads from tracing one
 /// system-call exit in a million was not seen.
 pub const LOSS_TOLERANCE: f64 = 1e-4;
