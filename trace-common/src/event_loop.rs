@@ -64,7 +64,9 @@ pub struct Loop {
     pub ns: u64,
     /// Their time asleep: blocked in calls other than the wait, ns.
     pub blocked_ns: u64,
-    /// Waits that returned descriptors, and were followed by no receive, accept or send.
+    /// What was handed on; see [`work`].
+    pub handed_on: u64,
+    /// Waits that returned descriptors, and were followed by no work.
     pub without_work: u64,
     /// The longest iteration.
     pub longest: Iteration,
@@ -94,6 +96,7 @@ impl Loop {
         iterations: 0,
         ns: 0,
         blocked_ns: 0,
+        handed_on: 0,
         without_work: 0,
         longest: Iteration { ns: 0, cpu_ns: 0, runqueue_ns: 0, sleep_ns: 0, sleep_nr: 0 },
         longest_sleep_ns: 0,
@@ -122,11 +125,12 @@ fn spent(t: &Thread) -> (u64, u64) {
     (cpu, of(Account::Runqueue).wrapping_add(of(Account::Preempted)))
 }
 
-/// What counts as work: whatever moves a connection on.
+/// What counts as work: whatever moves a connection on. That is a receive, an accept or a send, and what hands it to
+/// another thread: a futex that wakes one, a write to a wake-up descriptor, a descriptor taken out of the loop's set.
 #[inline(always)]
 fn work(t: &Thread) -> u64 {
     let received = t.receives.with_data.wrapping_add(t.receives.eof);
-    received.wrapping_add(t.accepts.accepted).wrapping_add(t.sends)
+    received.wrapping_add(t.accepts.accepted).wrapping_add(t.sends).wrapping_add(t.looping.handed_on)
 }
 
 /// A readiness call of `class` over descriptors is entered at `now`: the iteration ends.

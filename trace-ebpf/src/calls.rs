@@ -56,6 +56,7 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
         }
         CallClass::Write if ret > 0 => {
             t.ready.empty_streak = 0;
+            t.looping.handed_on += 1;
             note_storage(t);
             note_writer(t, ret);
             send_ended(t.call.args[0], t.call.entered_at, now);
@@ -69,6 +70,7 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
         CallClass::Signal if ret > 0 && t.call.nr == NR_RT_SIGTIMEDWAIT => {
             signals::dequeued(t, ret as i32, now)
         }
+        CallClass::Futex if ret > 0 => t.looping.handed_on += 1,
         CallClass::Submit if ret > 0 => t.aio_submitted += ret as u64,
         CallClass::Completion if ret > 0 && t.call.nr != NR_IO_URING_ENTER => t.aio_completed += ret as u64,
         CallClass::Splice if ret > 0 && kind_of_fd(t.call.args[0]) as u8 == FileKind::Socket as u8 => {

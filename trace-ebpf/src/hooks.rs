@@ -73,6 +73,7 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
         }
         let class = class_from_u8(t.call.class);
         if call.nr == NR_EPOLL_CTL && call.args[1] == EPOLL_CTL_DEL {
+            t.looping.handed_on += 1;
             readiness::wait_given_up(call.args[0], call.args[2], at.start);
         } else if class.is_ready() {
             // SAFETY: the record of the current thread.

@@ -11,7 +11,8 @@ pub struct EventLoop {
     pub ns: u64,
     /// Of that, asleep in other calls, ns.
     pub blocked_ns: u64,
-    /// Waits that returned descriptors and were followed by no receive, accept or send.
+    /// Waits that returned descriptors and were followed by no receive, accept, send, write, waking of a thread, or removal
+    /// of a descriptor from the set.
     pub without_work: u64,
     /// The longest of them.
     pub longest: Iteration,
