@@ -301,15 +301,17 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Keeps an ended thread: one by one up to a limit, then summed up: per process, or all in one whose process was not
-    /// among the first and was not asked for.
+    /// Keeps an ended thread: one by one up to a limit, then summed up with one of its kind: of the same process, or of any
+    /// that was not asked for.
     fn end(&mut self, mut thread: Thread) {
         thread.alive = false;
         if self.ended.len() >= MAX_ENDED {
-            let same = self.ended.iter().rposition(|t| t.pid == thread.pid);
-            let of_others = self.ended.iter().rposition(|t| !self.options.pids.contains(&t.pid));
-            let is_root = self.options.pids.contains(&thread.pid);
-            if let Some(sum) = same.or(of_others.filter(|_| !is_root)) {
+            let asked_for = |t: &Thread| self.options.pids.contains(&t.pid);
+            let alike = |t: &Thread| kind(t) == kind(&thread);
+            let same = self.ended.iter().rposition(|t| t.pid == thread.pid && alike(t));
+            let of_others = || self.ended.iter().rposition(|t| !asked_for(t) && alike(t));
+            let sum = same.or_else(|| if asked_for(&thread) { None } else { of_others() });
+            if let Some(sum) = sum {
                 self.ended[sum].merge(&thread);
                 return;
             }
@@ -483,6 +485,12 @@ impl<'a> Session<'a> {
         }
         Some(self.proc.stat(record.tgid, record.tid)?.state != 'R')
     }
+}
+
+/// What threads must have in common to be summed up: whoever accepts is no worker, and who was there before was not born
+/// for a connection.
+fn kind(thread: &Thread) -> (bool, bool, bool, bool) {
+    (thread.born, thread.kernel_io, thread.accepts.calls > 0, thread.receives.calls > 0)
 }
 
 fn load_probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
