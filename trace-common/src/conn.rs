@@ -5,6 +5,7 @@
 
 use crate::loss::Sink;
 use crate::ready::Width;
+use crate::thread::Thread;
 use crate::turn::Turn;
 
 /// Number of sides, a power of two for the verifier.
@@ -212,6 +213,24 @@ impl Conn {
     pub fn sent(&mut self, entered: u64, now: u64) {
         self.sends += 1;
         self.turn.sent(entered, now);
+    }
+
+    /// The same by thread `t`, to the connection behind `sk`.
+    #[inline(always)]
+    pub fn sent_by(&mut self, t: &mut Thread, sk: u64, now: u64) {
+        let answers =
+            matches!(self.side(), Side::Server) && self.turn.began_at != 0 && !self.turn.is_answered();
+        if answers {
+            let count = if self.tid != t.tid {
+                &mut t.answers.handed
+            } else if t.received_from == sk {
+                &mut t.answers.followed
+            } else {
+                &mut t.answers.interleaved
+            };
+            *count += 1;
+        }
+        self.sent(t.call.entered_at, now);
     }
 
     /// The first byte came after something was sent.

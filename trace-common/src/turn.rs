@@ -89,6 +89,32 @@ impl Turn {
     }
 }
 
+/// Who answers a request, as seen by whoever wants to follow it by its thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[repr(C)]
+pub struct Answers {
+    /// The thread that received it, with nothing received from another connection in between.
+    pub followed: u64,
+    /// The thread that received it, after it received from other connections.
+    pub interleaved: u64,
+    /// Another thread.
+    pub handed: u64,
+}
+
+impl Answers {
+    /// None.
+    pub const ZERO: Answers = Answers { followed: 0, interleaved: 0, handed: 0 };
+
+    /// Adds others (host side).
+    pub fn add(&mut self, other: &Answers) {
+        let Answers { followed, interleaved, handed } = other;
+        self.followed += followed;
+        self.interleaved += interleaved;
+        self.handed += handed;
+    }
+}
+
 /// What a turn is made of, and the whole of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]

@@ -52,20 +52,20 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
             t.sent_bytes = t.sent_bytes.wrapping_add(ret as u64);
             t.ready.empty_streak = 0;
             note_writer(t, ret);
-            send_ended(t.call.args[0], t.call.entered_at, now);
+            _ = unsafe { send_ended(t, t.call.args[0], now) };
         }
         CallClass::Write if ret > 0 => {
             t.ready.empty_streak = 0;
             t.looping.handed_on += 1;
             note_storage(t);
             note_writer(t, ret);
-            send_ended(t.call.args[0], t.call.entered_at, now);
+            _ = unsafe { send_ended(t, t.call.args[0], now) };
         }
         CallClass::Splice if ret > 0 && t.call.nr == NR_SPLICE => {
             if kind_of_fd(t.call.args[0]) as u8 == FileKind::Socket as u8 {
                 t.receives.zero_copy += 1;
             }
-            send_ended(t.call.args[2], t.call.entered_at, now);
+            _ = unsafe { send_ended(t, t.call.args[2], now) };
         }
         CallClass::Signal if ret > 0 && t.call.nr == NR_RT_SIGTIMEDWAIT => {
             signals::dequeued(t, ret as i32, now)
@@ -80,17 +80,21 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
     }
 }
 
-/// A call that moved bytes to descriptor `fd`, entered at `entered`, ended at `now`: if that is a connection with a
-/// record, it was a send on it.
+/// A call that moved bytes to descriptor `fd` ended at `now`: if that is a connection with a record, it was a send on it.
+///
+/// # Safety
+/// `t` is null or the record of the current thread.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn send_ended(fd: u64, entered: u64, now: u64) -> u32 {
+unsafe extern "C" fn send_ended(t: *mut Thread, fd: u64, now: u64) -> u32 {
+    // SAFETY: see above.
+    let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
     let sk = sock_of_fd(fd);
     if sk != 0
         && let Some(conn) = CONNS.get_ptr_mut(sk)
     {
         // SAFETY: a non-null pointer into the map; see `conns::of_sock`.
-        unsafe { (*conn).sent(entered, now) };
+        unsafe { (*conn).sent_by(t, sk, now) };
     }
     0
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use trace_common::account::Account;
 use trace_common::conn::Side;
 use trace_common::receive::{Accepts, Receives};
+use trace_common::turn::Answers;
 use trace_common::uring::Ways;
 
 pub use event_loop::{EventLoop, Iteration};
@@ -155,6 +156,9 @@ pub struct Thread {
     pub wait_data_by_side: BTreeMap<Side, u64>,
     /// Receives on sockets.
     pub receives: Receives,
+    /// Receives on stream sockets that filled the buffer they were given (of 512 bytes at least).
+    #[serde(default)]
+    pub filled: u64,
     /// Name of the call of its last receive.
     pub receive_syscall: Option<String>,
     /// Accepts.
@@ -167,6 +171,9 @@ pub struct Thread {
     /// Connections of the server side that it was the first to receive from, by how they came to it.
     #[serde(default)]
     pub served: Handovers,
+    /// Answers that it gave.
+    #[serde(default)]
+    pub answers: Answers,
     /// Episodes by side, at most 1000 a connection.
     pub episodes: BTreeMap<Side, Episodes>,
     /// What it was told instead of waiting in a call for it.
@@ -510,6 +517,8 @@ impl Thread {
             *self.wait_data_by_side.entry(*side).or_default() += ns;
         }
         self.receives.add(&other.receives);
+        self.filled += other.filled;
+        self.answers.add(&other.answers);
         self.accepts.add(&other.accepts);
         self.readiness.add(&other.readiness);
         if let Some(other) = &other.event_loop {

@@ -50,10 +50,12 @@ pub fn thread(record: &Record, comm: String, span: Span) -> Thread {
         receive_syscall: (record.receives.calls > 0)
             .then(|| u32::try_from(record.receive_nr).ok().map(names::syscall))
             .flatten(),
+        filled: record.filled,
         accepts: record.accepts,
         readiness: readiness(&record.ready),
         event_loop: event_loop(&record.looping),
         served: served(&record.served),
+        answers: record.answers,
         episodes: Side::ALL.into_iter().map(|s| (s, episodes(record, s))).collect(),
         announced: Announced {
             fd_signals: record.fd_signals,

@@ -7,7 +7,7 @@ use trace_common::account::Account;
 use trace_common::call::LoggedCall;
 use trace_common::kernel::Control;
 use trace_common::ledger;
-use trace_common::loss::Nowhere;
+use trace_common::loss::{Loss, Nowhere};
 use trace_common::thread::{Sched, Thread as Record};
 
 use super::convert::{self, Span};
@@ -402,6 +402,9 @@ impl<'a> Session<'a> {
         let turns = self.maps.turns().map_err(broken)?;
         let turns = convert::turns(turns, self.maps.turn_times().map_err(broken)?, &connections);
         let peers: Vec<Peer> = self.maps.peers().iter().map(|(key, sum)| convert::peer(key, sum)).collect();
+        let kept = connections.len() as u64 + peers.iter().map(|p| p.connections).sum::<u64>();
+        let seen = losses.counts[Loss::ConnectionsSeen as usize];
+        self.noticed.connections_evicted = seen.saturating_sub(kept);
         let mut distributions = BTreeMap::new();
         for account in Account::ALL {
             let buckets = self.maps.distribution(account).map_err(broken)?;

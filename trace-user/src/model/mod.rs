@@ -3,6 +3,7 @@
 pub mod balance;
 pub mod findings;
 pub mod io_model;
+mod loops;
 pub mod roles;
 pub mod server_model;
 pub mod storage;
@@ -10,6 +11,7 @@ pub mod tally;
 pub mod thresholds;
 pub mod verdict;
 pub mod wilson;
+mod workers;
 
 use std::collections::BTreeMap;
 
@@ -60,7 +62,7 @@ pub fn classify(snapshot: &Snapshot) -> Verdicts {
         .iter()
         .map(|t| (t.tid, judge(snapshot, &|other| other.tid == t.tid, &|c| c.tid == t.tid, limits)))
         .collect();
-    Verdicts {
+    let mut verdicts = Verdicts {
         roles: roles::assign(snapshot),
         findings: findings::find(snapshot, &io_model),
         blind_spots: findings::blind_spots(snapshot),
@@ -70,7 +72,10 @@ pub fn classify(snapshot: &Snapshot) -> Verdicts {
         io_model,
         processes,
         threads,
-    }
+    };
+    let more = [loops::find(snapshot, &verdicts), workers::find(snapshot, &verdicts)];
+    verdicts.findings.extend(more.into_iter().flatten());
+    verdicts
 }
 
 fn limits(snapshot: &Snapshot) -> Limits {

@@ -87,6 +87,7 @@ fn thread(i: u32) -> Thread {
             immediate: 10,
             ..Receives::ZERO
         },
+        filled: 0,
         receive_syscall: Some("read".into()),
         accepts: Accepts { calls: 10, accepted: 10, ..Accepts::ZERO },
         readiness: Readiness {
@@ -98,6 +99,7 @@ fn thread(i: u32) -> Thread {
         },
         event_loop: None,
         served: BTreeMap::new(),
+        answers: trace_common::turn::Answers::ZERO,
         episodes: BTreeMap::new(),
         announced: Announced::default(),
         storage: Storage::default(),

@@ -84,6 +84,12 @@ pub struct Balance {
 }
 
 #[derive(Debug, Deserialize)]
+pub struct Readiness {
+    pub returned: u64,
+    pub events: u64,
+}
+
+#[derive(Debug, Deserialize)]
 pub struct EventLoop {
     pub iterations: u64,
     pub without_work: u64,
@@ -190,6 +196,7 @@ pub struct Thread {
     pub receives: Receives,
     pub accepts: Accepts,
     pub in_flight: Option<InFlight>,
+    pub readiness: Readiness,
     pub event_loop: Option<EventLoop>,
     pub role: Option<String>,
     pub announced: Announced,
