@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use trace_user::model::classify;
-use trace_user::model::verdict::{Confidence, Evidence, Verdicts};
+use trace_user::model::verdict::{Confidence, Evidence, Role, Verdicts};
 use trace_user::snapshot::{Snapshot, file};
 
 /// I/O models recognised under load, at the least.
@@ -147,4 +147,49 @@ fn every_configuration_is_kept_at_every_load() {
         .filter(|name| !kept().join(name).exists())
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// How many threads of a configuration under load have each role.
+fn roles(configuration: &str) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for role in verdicts(configuration, "many").unwrap().roles.into_values() {
+        *counts.entry(name_of(role)).or_default() += 1;
+    }
+    println!("{configuration}: {counts:?}");
+    counts
+}
+
+fn name_of(role: Role) -> &'static str {
+    match role {
+        Role::Acceptor => "acceptor",
+        Role::Reactor => "reactor",
+        Role::ConnectionWorker => "connection-worker",
+        Role::PoolWorker => "pool-worker",
+        Role::Supervisor => "supervisor",
+        Role::Background => "background",
+        Role::Idle => "idle",
+        Role::KernelIo => "kernel-io",
+    }
+}
+
+#[test]
+fn the_four_workers_of_nginx_are_reactors_under_a_supervisor_even_those_without_a_connection() {
+    assert_eq!(roles("nginx-4w"), BTreeMap::from([("reactor", 4), ("supervisor", 1)]));
+    let server = verdicts("nginx-4w", "many").unwrap().server_model;
+    assert_eq!((&*server.name, server.count), ("multi-reactor", Some(4)));
+}
+
+#[test]
+fn in_apaches_event_model_a_listener_feeds_pool_workers() {
+    let roles = roles("apache-event");
+    assert!(roles["reactor"] + roles.get("acceptor").unwrap_or(&0) == 2, "one listener a process: {roles:?}");
+    assert!(roles["pool-worker"] >= 20, "{roles:?}");
+    assert_eq!(roles["supervisor"], 1);
+}
+
+#[test]
+fn each_of_postgresqls_clients_has_a_connection_worker_and_its_helpers_supervise_nobody() {
+    let roles = roles("postgres");
+    assert_eq!(roles["connection-worker"], 8);
+    assert_eq!(roles.get("supervisor").unwrap_or(&0) + roles.get("acceptor").unwrap_or(&0), 1, "{roles:?}");
 }

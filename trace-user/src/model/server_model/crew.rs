@@ -6,7 +6,7 @@ use trace_common::account::Account;
 use trace_common::conn::Side;
 
 use crate::model::tally::share;
-use crate::model::thresholds::{HIGH_EPISODES, WINNER_SHARE};
+use crate::model::thresholds::{BACK_AND_FORTH, HIGH_EPISODES, WINNER_SHARE};
 use crate::snapshot::{Episodes, Snapshot, Thread};
 
 /// Sides of those who ask the target.
@@ -36,6 +36,12 @@ impl<'a> Server<'a> {
     /// Connections served, as far as seen. One that was ready when it was accepted has no episode.
     pub fn connections(&self) -> u64 {
         self.first.max(self.thread.accepts.accepted)
+    }
+
+    /// How many threads it stands for. Of those that ended and are summed up, some may have served nobody.
+    pub fn count(&self) -> u64 {
+        let served = self.first + self.thread.receives.immediate;
+        if self.thread.count > 1 { self.thread.count.min(served.max(1)) } else { 1 }
     }
 
     /// Whether it began and served no second connection: the accepts of one that listens for its client (as FTP does for
@@ -190,11 +196,10 @@ pub fn others_work(snapshot: &Snapshot, one: &Thread) -> (f64, f64) {
     (share(cpu_ns, one.on_cpu_ns() + cpu_ns), share(sleeps, one.receives.with_data))
 }
 
-/// Connections of the server side that went back and forth between threads, and all that data came on. One change of
-/// thread is no more than who accepted handing it to who serves.
+/// Connections of the server side that went back and forth between threads, and all that data came on.
 pub fn handed_over(snapshot: &Snapshot) -> (u64, u64) {
     let served = snapshot.connections.iter().filter(|c| c.side == Side::Server && c.receives > 0);
-    served.fold((0, 0), |(shared, all), c| (shared + u64::from(c.handovers >= 2), all + 1))
+    served.fold((0, 0), |(shared, all), c| (shared + u64::from(c.handovers >= BACK_AND_FORTH), all + 1))
 }
 
 /// What the workers are: processes, if no two of them share one and, of a single one, another process listens.

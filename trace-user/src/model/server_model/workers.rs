@@ -26,7 +26,7 @@ impl<'a> Workers<'a> {
     fn of(case: Case<'a>, list: Vec<&'a Server<'a>>) -> Workers<'a> {
         let units = crew::units(case.snapshot, &list);
         let sum = |pick: &dyn Fn(&Server) -> bool| -> u64 {
-            list.iter().filter(|s| pick(s)).map(|s| s.thread.count).sum()
+            list.iter().filter(|s| pick(s)).map(|s| s.count()).sum()
         };
         let begun = sum(&|s| s.thread.born);
         // Somebody else accepted about as many connections as workers were born.
