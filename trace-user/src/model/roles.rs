@@ -48,8 +48,10 @@ fn role(thread: &Thread, context: &Context) -> Role {
         return Role::Reactor;
     }
     let r = &thread.readiness;
-    // Whose peers others receive from, as the loop that feeds a pool.
-    if r.width_many > 0 && r.width_many >= r.width_one && context.serving.contains(&thread.pid) {
+    // Whose peers others receive from, as the loop that feeds a pool; who only looks in now and then (as a runtime's
+    // monitor) does not sleep.
+    if r.slept > 0 && r.width_many > 0 && r.width_many >= r.width_one && context.serving.contains(&thread.pid)
+    {
         return Role::Reactor;
     }
     if crew::accepts(thread) || r.width_listeners > 0 {

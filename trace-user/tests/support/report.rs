@@ -77,6 +77,15 @@ pub struct Target {
 #[derive(Debug, Deserialize)]
 pub struct Verdict {
     pub io_model: IoModel,
+    pub server_model: ServerModel,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ServerModel {
+    pub name: String,
+    pub units: Option<String>,
+    pub count: Option<u64>,
+    pub confidence: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -125,6 +134,7 @@ pub struct Exited {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Thread {
     pub tid: u32,
+    pub role: Option<String>,
     pub lived_ns: u64,
     pub check: Option<Check>,
     pub ledger: Ledger,
