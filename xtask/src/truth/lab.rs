@@ -94,6 +94,7 @@ mod tests {
         let below = private.path().join("below");
         fs::create_dir(&below).unwrap();
         fs::set_permissions(&below, fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(!can_be_entered(&below), "temporary directories are private");
+        fs::set_permissions(private.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(!can_be_entered(&below));
     }
 }
