@@ -62,11 +62,12 @@ pub fn classify(snapshot: &Snapshot) -> Verdicts {
         .iter()
         .map(|t| (t.tid, judge(snapshot, &|other| other.tid == t.tid, &|c| c.tid == t.tid, limits)))
         .collect();
+    let server_model = server_model::decide(snapshot, &io_model);
     let mut verdicts = Verdicts {
-        roles: roles::assign(snapshot),
+        roles: roles::assign(snapshot, &server_model),
         findings: findings::find(snapshot, &io_model),
         blind_spots: findings::blind_spots(snapshot),
-        server_model: server_model::decide(snapshot, &io_model),
+        server_model,
         balance: balance::of(snapshot),
         handovers: balance::handovers(snapshot),
         io_model,
@@ -99,7 +100,7 @@ fn judge(
     let tally =
         |sides: &[Side]| Tally::of(snapshot, snapshot.threads.iter().filter(|t| member(t)), mine, sides);
     let server = tally(&SERVER_SIDES);
-    if server.decided() + server.undecided > 0 {
+    if server.decided() + server.undecided > 0 || server.never_waited() {
         return io_model::decide(&server, limits);
     }
     let others = tally(&OTHER_SIDES);

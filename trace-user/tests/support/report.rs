@@ -190,6 +190,7 @@ pub struct Exited {
 #[derive(Debug, Deserialize)]
 pub struct Thread {
     pub tid: u32,
+    pub role: Option<String>,
     pub lived_ns: u64,
     pub check: Option<Check>,
     pub ledger: Ledger,
@@ -198,7 +199,6 @@ pub struct Thread {
     pub in_flight: Option<InFlight>,
     pub readiness: Readiness,
     pub event_loop: Option<EventLoop>,
-    pub role: Option<String>,
     pub announced: Announced,
     pub storage: Storage,
     pub waited_before: bool,
