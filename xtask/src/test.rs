@@ -9,12 +9,14 @@ use anyhow::{Context, Result};
 use crate::{process, setup};
 
 /// What the tests use of Debian: real programs, their loads, and what looks at BPF programs and processes.
-const PACKAGES: [&str; 12] = [
+const PACKAGES: [&str; 14] = [
+    "apache2",
     "bpftool",
     "fio",
     "lighttpd",
     "memcached",
     "nginx",
+    "postgresql",
     "procps",
     "python3",
     "python3-venv",

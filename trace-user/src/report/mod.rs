@@ -5,10 +5,12 @@
 
 pub mod build;
 pub mod doctor;
+mod exchanges;
 pub mod json;
 pub mod ledger;
 mod ledger_table;
 pub mod list;
+mod peers;
 mod phases;
 pub mod residual;
 #[cfg(test)]
