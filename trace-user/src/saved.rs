@@ -68,7 +68,11 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn decode(bytes: &[u8]) -> Result<Saved, String> {
+/// What these bytes hold.
+///
+/// # Errors
+/// What they are instead, in words.
+pub fn decode(bytes: &[u8]) -> Result<Saved, String> {
     let start = bytes.iter().find(|b| !b.is_ascii_whitespace());
     if start == Some(&b'{') {
         return decode_report(bytes).map(|report| Saved::Report(Box::new(report)));

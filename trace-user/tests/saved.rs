@@ -3,6 +3,8 @@
 
 #[path = "saved/corpus.rs"]
 mod corpus;
+#[path = "saved/hostile.rs"]
+mod hostile;
 #[path = "saved/offline.rs"]
 mod offline;
 #[path = "snapshot/packed.rs"]
