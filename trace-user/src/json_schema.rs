@@ -14,7 +14,23 @@ pub fn document() -> Value {
     let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     let mut schema = generator.into_root_schema_for::<Report>();
     schema.insert("title".to_owned(), json!(format!("Report of trace, schema_version {VERSION}")));
-    schema.to_value()
+    let mut document = schema.to_value();
+    describe(&mut document);
+    document
+}
+
+/// Makes sentences for readers of JSON of those for readers of Rust.
+fn describe(node: &mut Value) {
+    match node {
+        Value::Object(fields) => {
+            if let Some(Value::String(text)) = fields.get_mut("description") {
+                *text = plain(text);
+            }
+            fields.values_mut().for_each(describe);
+        }
+        Value::Array(items) => items.iter_mut().for_each(describe),
+        _ => {}
+    }
 }
 
 /// A field of the report, as the schema describes it.
@@ -56,7 +72,7 @@ fn walk(root: &Value, node: &Value, path: &str, within: &mut Vec<String>, fields
     for (name, property) in node["properties"].as_object().into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         let text = property["description"].as_str().unwrap_or_default();
-        fields.push(Field { path: path.clone(), text: plain(text) });
+        fields.push(Field { path: path.clone(), text: text.to_owned() });
         walk(root, property, &path, within, fields);
     }
     if node["items"].is_object() {
@@ -67,9 +83,10 @@ fn walk(root: &Value, node: &Value, path: &str, within: &mut Vec<String>, fields
     }
 }
 
-/// A sentence of rustdoc without its links and line breaks.
+/// A sentence of rustdoc without its links and line breaks; what is `None` there is `null` in JSON.
 fn plain(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace("[`", "`").replace("`]", "`")
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.replace("[`", "`").replace("`]", "`").replace("`None`", "`null`")
 }
 
 #[cfg(test)]
@@ -119,6 +136,7 @@ mod tests {
         let fields = fields();
         for field in fields {
             assert!(!field.text.is_empty(), "{} has no text", field.path);
+            assert!(!field.text.contains("None") && !field.text.contains("[`"), "{}", field.text);
         }
         for path in ["turns.count", "processes[].threads[].ledger.copy_ns", "verdict.io_model.evidence[].for"]
         {

@@ -29,7 +29,7 @@ fn models(diff: &Diff) -> Vec<String> {
         parts.push(format!("from {} to {}", io(before), io(after)));
     }
     if parts.is_empty() {
-        parts.push(format!("no model changed: {}, {}", io(after), server(after)));
+        parts.push(format!("no model changed: {}, {}", io(after), server(&diff.server_model.after)));
     }
     parts
 }

@@ -200,6 +200,10 @@ pub fn find(words: &[String]) -> Found {
             Kind::ALL.into_iter().filter(|kind| kind.typed().contains(&normal(first).as_str())).collect();
         found = of_kinds(&normal(&rest.join(" ")), &kinds);
     }
+    if found.is_empty() {
+        // The word for a kind stands for all of it.
+        found.topics = all().filter(|topic| topic.kind.typed().contains(&whole.as_str())).collect();
+    }
     found
 }
 
@@ -216,9 +220,7 @@ pub fn nearest(words: &[String]) -> Option<String> {
 fn of_kinds(name: &str, kinds: &[Kind]) -> Found {
     let topics = all().filter(|topic| kinds.contains(&topic.kind));
     let topics: Vec<Topic> = topics.filter(|topic| names(topic).iter().any(|known| known == name)).collect();
-    let wanted = kinds.contains(&Kind::Field);
-    // Where a name was explained by hand, a field of the same name says less.
-    let fields = if wanted && (topics.is_empty() || kinds.len() == 1) { json_schema::fields() } else { &[] };
+    let fields = if kinds.contains(&Kind::Field) { json_schema::fields() } else { &[] };
     let is = |field: &&Field| normal(&field.path) == name || normal(end(&field.path)) == name;
     Found { topics, fields: fields.iter().filter(is).cloned().collect() }
 }
@@ -398,6 +400,9 @@ mod tests {
         assert_eq!(kinds("error not-permitted"), [Kind::ExitCode]);
         assert_eq!(kinds("not permitted"), [Kind::ExitCode]);
         assert_eq!(kinds("exit 7 times"), []);
+        assert_eq!(kinds("exit").len(), count(Kind::ExitCode));
+        assert_eq!(kinds("handovers"), [Kind::Evidence]);
+        assert!(find(&words("handovers")).fields.iter().any(|field| field.path == "handovers"));
         assert_eq!(kinds("loss map_full"), [Kind::Loss]);
         assert_eq!(kinds("wait_data_ns"), [Kind::Account]);
         assert_eq!(kinds("side server"), [Kind::Side]);

@@ -18,6 +18,10 @@ pub fn render(found: &Found, report: Option<&Report>) -> String {
         }
         explain(&mut page, topic, report);
     }
+    if !found.topics.is_empty() {
+        also(&mut page, &found.fields);
+        return page.finish();
+    }
     for (i, field) in found.fields.iter().take(FIELDS).enumerate() {
         if i > 0 {
             page.table("\n");
@@ -56,6 +60,17 @@ fn explain(page: &mut Page, topic: &Topic, report: Option<&Report>) {
         page.paragraph(2, &format!("  {text}"));
     }
     figures(page, report, |report| numbers::on(topic, report));
+}
+
+/// Fields that have the name of a topic, in a line each: mostly they are where it is counted.
+fn also(page: &mut Page, fields: &[Field]) {
+    if fields.is_empty() {
+        return;
+    }
+    page.heading("Fields of the report with this name");
+    for field in fields.iter().take(FIELDS) {
+        page.item("·", &format!("{}: {}", field.path, field.text));
+    }
 }
 
 fn explain_field(page: &mut Page, field: &Field, report: Option<&Report>) {
@@ -107,7 +122,10 @@ mod tests {
         snapshot.threads[0].comm = "\x1b[2J\u{202e}".repeat(9);
         let report = build::build(&snapshot, &sample::verdicts(&snapshot));
         let everything = Found { topics: all().collect(), fields: json_schema::fields().to_vec() };
-        let pages = [render(&everything, Some(&report)), list()].concat();
+        let mut pages = render(&everything, Some(&report)) + &list();
+        for field in json_schema::fields() {
+            pages += &render(&Found { topics: Vec::new(), fields: vec![field.clone()] }, Some(&report));
+        }
         assert!(pages.contains("How it looks") && pages.contains("In this report"));
         assert!(pages.lines().all(|line| get_line_width(line) <= 80), "{pages}");
         assert!(!pages.chars().any(|c| c != '\n' && crate::report::sanitize::is_hostile(c)));

@@ -64,8 +64,14 @@ fn everything(report: &Report, other: &Report) -> String {
     for topic in topics::all() {
         let _ = numbers::on(&topic, report);
     }
-    let found = topics::Found { topics: topics::all().collect(), fields: json_schema::fields().to_vec() };
-    said += &topics::page::render(&found, Some(report));
+    said += &topics::page::render(
+        &topics::Found { topics: topics::all().collect(), ..Default::default() },
+        Some(report),
+    );
+    for field in json_schema::fields() {
+        let found = topics::Found { fields: vec![field.clone()], ..Default::default() };
+        said += &topics::page::render(&found, Some(report));
+    }
     redact::report(&mut report.clone(), &mut Pseudonyms::new(b"key").unwrap());
     said
 }
