@@ -26,7 +26,7 @@ pub const VERSION: &str = "1.0";
 /// A whole report.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Report {
-    /// See [`VERSION`].
+    /// Version of the schema: `major.minor`; additions raise the minor number.
     pub schema_version: String,
     /// What measured.
     pub tool: Tool,
