@@ -4,6 +4,7 @@
 //! verdict, and none reads anything but the report.
 
 pub mod build;
+mod cohort;
 pub mod doctor;
 pub mod json;
 pub mod ledger;
