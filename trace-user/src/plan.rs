@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::cli::{AttachArgs, MeasureArgs, WriteArgs};
 use crate::collect::Options;
 use crate::failure::{Code, Failure};
-use crate::report::{Format, Layout};
+use crate::report::Layout;
+use crate::report::export::{EXTENSIONS, ReportFormat, csv};
 use crate::run::output::{Content, FileSpec};
 use crate::snapshot::file::EXTENSION;
 use crate::target::Spec;
@@ -25,7 +26,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Writing {
     /// Format of what is printed.
-    pub format: Format,
+    pub format: ReportFormat,
     /// Layout of tables.
     pub layout: Layout,
     /// Files to write.
@@ -79,11 +80,11 @@ fn options(measure: MeasureArgs) -> Options {
 /// # Errors
 /// With [`Code::Usage`] for an output without a format.
 pub fn writing(write: WriteArgs) -> Result<Writing, Failure> {
-    let WriteArgs { format, output, force, threads, quiet, strict } = write;
+    let WriteArgs { format, csv_table, output, force, threads, quiet, strict } = write;
     Ok(Writing {
-        format: format.into(),
+        format: format.resolve(csv_table),
         layout: Layout { threads },
-        outputs: outputs(output, force)?,
+        outputs: outputs(output, csv_table, force)?,
         quiet,
         strict,
     })
@@ -108,10 +109,10 @@ fn target(mut pids: Vec<u32>, port: Option<u16>, name: Option<String>) -> Result
     Ok(Spec::Pids(pids))
 }
 
-fn outputs(paths: Vec<PathBuf>, force: bool) -> Result<Vec<FileSpec>, Failure> {
+fn outputs(paths: Vec<PathBuf>, table: csv::Table, force: bool) -> Result<Vec<FileSpec>, Failure> {
     let mut specs: Vec<FileSpec> = Vec::new();
     for path in paths {
-        let content = content_of(&path)?;
+        let content = content_of(&path, table)?;
         if specs.iter().any(|s| s.path == path) {
             let what = format!("cannot write {} twice", path.display());
             return Err(Failure::new(Code::Usage, what, "it was given as --output more than once"));
@@ -121,21 +122,20 @@ fn outputs(paths: Vec<PathBuf>, force: bool) -> Result<Vec<FileSpec>, Failure> {
     Ok(specs)
 }
 
-fn content_of(path: &Path) -> Result<Content, Failure> {
+fn content_of(path: &Path, table: csv::Table) -> Result<Content, Failure> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-    match extension.as_deref() {
-        Some("json") => Ok(Content::Report(Format::Json)),
-        Some("txt" | "table") => Ok(Content::Report(Format::Table)),
-        Some(EXTENSION) => Ok(Content::Snapshot),
-        other => {
-            let why = match other {
-                Some(other) => format!("its extension .{other} stands for no format"),
-                None => "it has no extension, which says the format".to_owned(),
-            };
-            Err(Failure::new(Code::Usage, format!("cannot write {}", path.display()), why)
-                .fix("a file that ends in .json, .txt, .table or .trace"))
-        }
+    if extension.as_deref() == Some(EXTENSION) {
+        return Ok(Content::Snapshot);
     }
+    if let Some(format) = ReportFormat::of(path, table) {
+        return Ok(Content::Report(format));
+    }
+    let why = match extension {
+        Some(other) => format!("its extension .{other} stands for no format"),
+        None => "it has no extension, which says the format".to_owned(),
+    };
+    Err(Failure::new(Code::Usage, format!("cannot write {}", path.display()), why)
+        .fix(format!("a file that ends in {EXTENSIONS} or .{EXTENSION}")))
 }
 
 #[cfg(test)]
@@ -155,12 +155,16 @@ mod tests {
 
     #[test]
     fn the_extension_says_the_format() {
-        let files = ["--output", "a.json", "b.TXT", "d.trace", "--output", "c.table"];
-        let (_, plan) = plan(&[&["--pid", "1"], &files[..]].concat()).expect("a plan");
+        let files =
+            ["--output", "a.json", "b.TXT", "d.trace", "--output", "c.table", "e.peers.csv", "f.x.csv"];
+        let more = ["--csv-table", "losses", "--format", "csv"];
+        let (_, plan) = plan(&[&["--pid", "1"], &files[..], &more].concat()).expect("a plan");
         let contents: Vec<Content> = plan.writing.outputs.iter().map(|o| o.content).collect();
-        let [json, table] = [Format::Json, Format::Table].map(Content::Report);
-        assert_eq!(contents, [json, table, Content::Snapshot, table]);
-        assert_eq!(plan.writing.format, Format::Table);
+        let [json, table] = [ReportFormat::Json, ReportFormat::Table].map(Content::Report);
+        let [peers, losses] = [csv::Table::Peers, csv::Table::Losses].map(ReportFormat::Csv);
+        let [peers_file, losses_file] = [peers, losses].map(Content::Report);
+        assert_eq!(contents, [json, table, Content::Snapshot, table, peers_file, losses_file]);
+        assert_eq!(plan.writing.format, losses);
     }
 
     #[test]

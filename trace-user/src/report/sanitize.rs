@@ -34,7 +34,7 @@ impl fmt::Display for Markdown<'_> {
                 }
                 // A list or an underlined heading, at the beginning only; `1.` and `1)` as well.
                 '+' | '-' | '=' => before.is_none(),
-                '.' | ')' if in_number && before.is_some() => true,
+                '.' | ')' if in_number && before.is_some() => rest.peek().is_none_or(|c| *c == ' '),
                 // `www.`, `http://`, `mailto:` become links by themselves.
                 '.' => matches!(before, Some('w' | 'W')),
                 ':' => before.is_some_and(char::is_alphabetic) && rest.peek().is_some_and(|c| *c != ' '),
@@ -179,7 +179,7 @@ mod tests {
             ("<img src=x>|", r"\<img src=x\>\|"),
             ("1. one", r"1\. one"),
             ("- item", r"\- item"),
-            ("127.0.0.1:80", "127\\.0.0.1:80"),
+            ("127.0.0.1:80", "127.0.0.1:80"),
             ("95 % (measured 0.99)", "95 % (measured 0.99)"),
             ("a\n# b", r"a\\x0a\# b"),
         ];

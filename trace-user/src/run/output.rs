@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::signal::Watch;
 use crate::failure::{Code, Failure};
-use crate::report::Format;
+use crate::report::export::ReportFormat;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// The report.
-    Report(Format),
+    Report(ReportFormat),
     /// What was measured.
     Snapshot,
 }
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     fn spec(path: PathBuf, force: bool) -> FileSpec {
-        FileSpec { path, content: Content::Report(Format::Json), force }
+        FileSpec { path, content: Content::Report(ReportFormat::Json), force }
     }
 
     fn refusal(spec: FileSpec) -> String {
