@@ -25,18 +25,19 @@ pub struct Markdown<'a>(pub &'a str);
 impl fmt::Display for Markdown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = Terminal(self.0).to_string();
-        let (mut before, mut in_number) = (None, true);
+        let (mut before, mut in_number): (Option<char>, bool) = (None, true);
+        let mut ws = 0;
         let mut rest = shown.chars().peekable();
         while let Some(c) = rest.next() {
             let active = match c {
-                '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '&' | '!' | '@' | '$' => {
-                    true
-                }
+                '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '&' | '!' | '@' | '$' => true,
                 // A list or an underlined heading, at the beginning only; `1.` and `1)` as well.
                 '+' | '-' | '=' => before.is_none(),
                 '.' | ')' if in_number && before.is_some() => rest.peek().is_none_or(|c| *c == ' '),
                 // `www.`, `http://`, `mailto:` become links by themselves.
-                '.' => matches!(before, Some('w' | 'W')),
+                '.' => ws >= 3,
+                // Within a word it stands for itself.
+                '_' => [before, rest.peek().copied()].iter().any(|c| !c.is_some_and(char::is_alphanumeric)),
                 ':' => before.is_some_and(char::is_alphabetic) && rest.peek().is_some_and(|c| *c != ' '),
                 _ => false,
             };
@@ -45,6 +46,7 @@ impl fmt::Display for Markdown<'_> {
             }
             f.write_char(c)?;
             in_number &= c.is_ascii_digit();
+            ws = if c.eq_ignore_ascii_case(&'w') { ws + 1 } else { 0 };
             before = Some(c);
         }
         Ok(())
@@ -172,12 +174,13 @@ mod tests {
     #[test]
     fn nothing_in_markdown_is_markup() {
         let cases = [
-            ("a_b*c*`d`", r"a\_b\*c\*\`d\`"),
+            ("a_b_ _c*c*`d`", r"a_b\_ \_c\*c\*\`d\`"),
             ("[x](http://y)", r"\[x\](http\://y)"),
             ("www.evil.example", r"www\.evil.example"),
             ("mailto:me@x", r"mailto\:me\@x"),
             ("<img src=x>|", r"\<img src=x\>\|"),
             ("1. one", r"1\. one"),
+            ("the window.", "the window."),
             ("- item", r"\- item"),
             ("127.0.0.1:80", "127.0.0.1:80"),
             ("95 % (measured 0.99)", "95 % (measured 0.99)"),

@@ -19,7 +19,7 @@ const HEIGHT: f64 = 86.0;
 const TOP: f64 = 30.0;
 const FLOOR: f64 = 66.0;
 /// Left and right of the bars, for the axis' labels.
-const MARGIN: f64 = 16.0;
+const MARGIN: f64 = 22.0;
 /// Bars for a power of ten.
 const BARS: f64 = 8.0;
 /// The longest time on the axis, 100 s, as a power of ten of nanoseconds.
@@ -41,7 +41,7 @@ pub fn section(report: &Report) -> Markup {
             @if seen.is_empty() { p { "No spell of an account was measured." } } @else {
                 p { "How long a spell of an account lasted, over all threads; buckets are 1/16 of an octave wide." }
                 (table("Percentiles by account", &head, rows))
-                @for (account, buckets) in &seen { (chart(**account, buckets, &axis)) }
+                div.charts { @for (account, buckets) in &seen { (chart(**account, buckets, &axis)) } }
             }
         },
     )

@@ -159,9 +159,9 @@ fn why(report: &Report) -> Markup {
 fn io_evidence(verdict: &IoVerdict) -> Markup {
     html! {
         (evidence(&verdict.evidence))
-        @if !verdict.shares.is_empty() {
+        @if verdict.shares.values().any(|share| *share > 0.0) {
             p { "Shares of the decided episodes: "
-                @for (i, (model, share)) in verdict.shares.iter().enumerate() {
+                @for (i, (model, share)) in verdict.shares.iter().filter(|s| *s.1 > 0.0).enumerate() {
                     @if i > 0 { ", " }
                     (model.name()) " " (unit::percent_of_share(*share))
                 }
