@@ -8,15 +8,18 @@ use anyhow::{Context, Result};
 
 use crate::{process, setup};
 
-/// What the tests use of Debian: real programs, their loads, and what looks at BPF programs and processes.
-const PACKAGES: [&str; 12] = [
+/// What the tests use of Debian: real programs, their loads, what looks at BPF programs and processes, and what reads
+/// reports.
+const PACKAGES: [&str; 14] = [
     "bpftool",
+    "chromium",
     "fio",
     "lighttpd",
     "memcached",
     "nginx",
     "procps",
     "python3",
+    "python3-prometheus-client",
     "python3-venv",
     "redis-server",
     "redis-tools",
