@@ -1,6 +1,7 @@
 //! What was asked for, validated: made once from the raw flags, before anything is touched.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::cli::{AttachArgs, MeasureArgs, WriteArgs};
 use crate::collect::Options;
@@ -10,6 +11,9 @@ use crate::report::export::{EXTENSIONS, ReportFormat, csv};
 use crate::run::output::{Content, FileSpec};
 use crate::snapshot::file::EXTENSION;
 use crate::target::Spec;
+
+/// Shortest interval between two reports.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// A measurement.
 #[derive(Debug)]
@@ -51,13 +55,33 @@ pub fn attach(args: AttachArgs, verbose: u8) -> Result<(Spec, Plan), Failure> {
 /// # Errors
 /// With [`Code::Usage`] for an output without a format.
 pub fn plan(measure: MeasureArgs, write: WriteArgs, verbose: u8) -> Result<Plan, Failure> {
-    Ok(Plan { options: options(measure), writing: writing(write)?, verbose })
+    let plan = Plan { options: options(measure), writing: writing(write)?, verbose };
+    if let Some(interval) = plan.options.interval {
+        check_interval(interval, &plan.writing)?;
+    }
+    Ok(plan)
+}
+
+/// A line takes as long as reading all records does, and somebody has to take it.
+fn check_interval(interval: Duration, writing: &Writing) -> Result<(), Failure> {
+    let jsonl = Content::Report(ReportFormat::Jsonl);
+    if interval < SHORTEST {
+        let why = format!("{interval:?} is shorter than {SHORTEST:?}");
+        return Err(Failure::new(Code::Usage, "cannot report that often", why).fix("--interval 1s"));
+    }
+    if writing.format != ReportFormat::Jsonl && writing.outputs.iter().all(|o| o.content != jsonl) {
+        let why = "neither what is printed nor a file is jsonl";
+        return Err(Failure::new(Code::Usage, "cannot write interval reports", why)
+            .fix("--format jsonl, or --output FILE.jsonl"));
+    }
+    Ok(())
 }
 
 fn options(measure: MeasureArgs) -> Options {
     let MeasureArgs {
         no_follow,
         duration,
+        interval,
         // Both are `full` in this version: no lesser tier exists that `auto` could fall back to.
         tier: _,
         calls,
@@ -69,6 +93,7 @@ fn options(measure: MeasureArgs) -> Options {
         held: false,
         follow: !no_follow,
         duration,
+        interval,
         log_calls: calls,
         by_descriptor,
         btf,
@@ -165,6 +190,16 @@ mod tests {
         let [peers_file, losses_file] = [peers, losses].map(Content::Report);
         assert_eq!(contents, [json, table, Content::Snapshot, table, peers_file, losses_file]);
         assert_eq!(plan.writing.format, losses);
+    }
+
+    #[test]
+    fn an_interval_needs_a_stream_and_some_length() {
+        let failure = |args: &[&str]| plan(&[&["--pid", "1", "--interval"], args].concat());
+        assert!(failure(&["1s", "--format", "jsonl"]).is_ok());
+        assert!(failure(&["100ms", "--output", "a.jsonl"]).is_ok());
+        for args in [&["1s"][..], &["1s", "--format", "json"], &["99ms", "--format", "jsonl"]] {
+            assert_eq!(failure(args).expect_err("refused").code, Code::Usage, "{args:?}");
+        }
     }
 
     #[test]

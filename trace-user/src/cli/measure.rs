@@ -19,6 +19,11 @@ pub struct MeasureArgs {
     /// Without it the window lasts until Ctrl-C (or SIGTERM, or SIGHUP) or until the target ends.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
+    /// A report on what was seen so far, this often, as a line of jsonl: 1s, 500ms; at least 100ms
+    ///
+    /// For --format jsonl and --output FILE.jsonl; other outputs are written once, at the end.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub interval: Option<Duration>,
     /// How to measure; auto takes the best that this kernel and these rights allow
     #[arg(long, value_enum, default_value_t = TierArg::Full)]
     pub tier: TierArg,
@@ -72,7 +77,7 @@ pub enum ReportFormatArg {
     Table,
     /// For programs
     Json,
-    /// The same in one line
+    /// The same in one line; with --interval a line for each interval
     Jsonl,
     /// One table of comma-separated values, see --csv-table
     Csv,

@@ -151,17 +151,18 @@ pub fn is_bounded(r: &Receives) -> bool {
 fn phase(report: &Report, account: Account, name: &'static str, bound: &str) -> Option<Phase> {
     let buckets = report.distributions.get(&account)?;
     let count: u64 = buckets.iter().map(|b| b.1).sum();
-    let floor = report.calibration.floor_ns;
-    let at = |share| match quantile(buckets, share) {
-        // Below the floor it is the probes' own time.
-        Some(ns) if account.is_on_cpu() && floor.is_some_and(|floor| ns < floor) => {
-            format!("< {}", unit::time(floor.unwrap_or(0)))
-        }
-        Some(u64::MAX) => "> 0.3 h".into(),
-        Some(ns) => format!("{bound}{}", unit::time(ns)),
-        None => "–".into(),
-    };
+    let at =
+        |share| quantile(buckets, share).map_or_else(|| "–".into(), |ns| spell(report, account, bound, ns));
     (count > 0).then(|| Phase { account, name, count, median: at(0.5), p99: at(0.99) })
+}
+
+/// How long a spell of `account` lasted, with `bound` before it. Below the floor it is the probes' own time.
+pub fn spell(report: &Report, account: Account, bound: &str, ns: u64) -> String {
+    match report.calibration.floor_ns {
+        Some(floor) if account.is_on_cpu() && ns < floor => format!("< {}", unit::time(floor)),
+        _ if ns == u64::MAX => "> 0.3 h".into(),
+        _ => format!("{bound}{}", unit::time(ns)),
+    }
 }
 
 fn ends(r: &Receives) -> [(u64, &'static str); 5] {

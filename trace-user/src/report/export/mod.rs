@@ -6,6 +6,7 @@ mod folded;
 mod html;
 mod markdown;
 mod prometheus;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -177,6 +177,9 @@ fn trust(text: &mut Text, report: &Report) {
         "Whether known receives were seen exactly.",
         u64::from(report.calibration.exact),
     );
+    if let Some(ns) = report.calibration.floor_ns {
+        text.one("trace_floor_seconds", "CPU times below this are the probes' own.", seconds(ns));
+    }
     if let Some(ns) = report.cost.bpf_run_ns {
         text.one("trace_cost_seconds", "Run time of the probes in the window.", seconds(ns));
     }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use trace_common::account::Account;
 
 use super::super::super::schema::Report;
-use super::super::super::unit;
+use super::super::super::{phases, unit};
 use super::{section as part, table};
 use crate::snapshot::quantile;
 
@@ -33,13 +33,13 @@ pub fn section(report: &Report) -> Markup {
         report.distributions.iter().filter(|(_, buckets)| buckets.iter().any(|b| b.1 > 0)).collect();
     let axis = axis(&seen);
     let head: Vec<&str> = ["Account", "Count"].into_iter().chain(QUANTILES.map(|q| q.1)).collect();
-    let rows = html! { @for (account, buckets) in &seen { (row(**account, buckets)) } };
+    let rows = html! { @for (account, buckets) in &seen { (row(report, **account, buckets)) } };
     part(
         "distributions",
         "Distributions",
         html! {
             @if seen.is_empty() { p { "No spell of an account was measured." } } @else {
-                p { "How long a spell of an account lasted, over all threads; buckets are 1/16 of an octave wide." }
+                p { "How long a spell of an account lasted, over all threads; buckets are 1/16 of an octave wide. The heights of a chart are relative to its highest bar." }
                 (table("Percentiles by account", &head, rows))
                 div.charts { @for (account, buckets) in &seen { (chart(**account, buckets, &axis)) } }
             }
@@ -47,7 +47,7 @@ pub fn section(report: &Report) -> Markup {
     )
 }
 
-fn row(account: Account, buckets: &Buckets) -> Markup {
+fn row(report: &Report, account: Account, buckets: &Buckets) -> Markup {
     html! {
         tr {
             th scope="row" { (account.name()) }
@@ -55,17 +55,13 @@ fn row(account: Account, buckets: &Buckets) -> Markup {
             @for (share, _) in QUANTILES {
                 td.n {
                     @match quantile(buckets, share) {
-                        Some(ns) => { data value=(ns) { (time(ns)) } }
+                        Some(ns) => { data value=(ns) { (phases::spell(report, account, "", ns)) } }
                         None => { "–" }
                     }
                 }
             }
         }
     }
-}
-
-fn time(ns: u64) -> String {
-    if ns == u64::MAX { "> 0.3 h".into() } else { unit::time(ns) }
 }
 
 /// Powers of ten that all charts share, so that they can be compared.

@@ -8,7 +8,7 @@ use super::super::super::ledger::Ledger;
 use super::super::super::sanitize::Html;
 use super::super::super::schema::{Report, Thread};
 use super::super::super::{Layout, unit};
-use super::section as part;
+use super::{section as part, table};
 
 /// Threads of a cohort that have a bar; all of them are in the JSON report.
 const THREADS: usize = 40;
@@ -121,21 +121,20 @@ fn short(account: Account) -> &'static str {
 }
 
 fn key() -> Markup {
+    let rows = html! {
+        @for account in Account::ALL {
+            tr {
+                th scope="row" { (account.name()) }
+                td { span class={ "key a-" (account.name()) } aria-hidden="true" {} }
+                td { (meaning(account)) }
+            }
+        }
+    };
     html! {
         details {
             summary { "What the accounts mean" }
-            table {
-                caption { "Each nanosecond of a thread is in exactly one of them" }
-                thead { tr { th scope="col" { "Pattern" } th scope="col" { "Account" } th scope="col" { "The thread is …" } } }
-                tbody {
-                    @for account in Account::ALL {
-                        tr {
-                            td { span class={ "key a-" (account.name()) } aria-hidden="true" {} }
-                            th scope="row" { (account.name()) }
-                            td { (meaning(account)) }
-                        }
-                    }
-                }
+            div.left {
+                (table("Each nanosecond of a thread is in exactly one of them", &["Account", "Pattern", "The thread is …"], rows))
             }
         }
     }

@@ -89,7 +89,8 @@ pub fn losses(report: &Report) -> Markup {
             }
         }
     };
-    section("losses", "Losses", table("What was lost, or noticed and put right", &["Counter", "Count"], rows))
+    let table = table("What was lost, or noticed and put right", &["Counter", "Count"], rows);
+    section("losses", "Losses", html! { div.small { (table) } })
 }
 
 /// A key as a JSON pointer has it.
