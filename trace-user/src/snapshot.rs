@@ -100,6 +100,8 @@ pub enum EndedBy {
     Interrupt,
     /// The target ended.
     TargetExit,
+    /// It had not ended: this is an interval report.
+    Open,
 }
 
 /// One process of the target.

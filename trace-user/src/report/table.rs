@@ -39,6 +39,7 @@ fn head(page: &mut Page, report: &Report) {
                 EndedBy::Duration => "the whole window",
                 EndedBy::Interrupt => "ended by a signal",
                 EndedBy::TargetExit => "ended with the target",
+                EndedBy::Open => "so far",
             },
         ),
     );
