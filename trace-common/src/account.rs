@@ -22,7 +22,7 @@ macro_rules! accounts {
     ($($(#[$doc:meta])* $name:ident = $n:literal => $text:literal,)*) => {
         /// One account of the ledger.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+        #[cfg_attr(feature = "user", derive(schemars::JsonSchema, serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
         #[repr(u8)]
         pub enum Account {
             $($(#[$doc])* $name = $n,)*

@@ -8,7 +8,11 @@ pub const HANDOVERS: usize = 8;
 
 /// The way from accept to the first receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "user",
+    derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema),
+    serde(rename_all = "snake_case")
+)]
 #[repr(u8)]
 pub enum Handover {
     /// Its accept was not seen: it is older than the window.

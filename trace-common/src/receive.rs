@@ -25,7 +25,7 @@ pub const FILLABLE: u64 = 512;
 
 /// Receives of one thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "user", derive(schemars::JsonSchema, serde::Serialize, serde::Deserialize))]
 #[repr(C)]
 pub struct Receives {
     /// Logical calls.
@@ -102,7 +102,7 @@ impl Receives {
 
 /// Accepts of one thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "user", derive(schemars::JsonSchema, serde::Serialize, serde::Deserialize))]
 #[repr(C)]
 pub struct Accepts {
     /// Logical calls.

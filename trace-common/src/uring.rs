@@ -81,7 +81,7 @@ pub enum Way {
 
 /// Completions by [`Way`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "user", derive(schemars::JsonSchema, serde::Serialize, serde::Deserialize))]
 #[repr(C)]
 pub struct Ways {
     /// See [`Way::Inline`].

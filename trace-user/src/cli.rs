@@ -1,21 +1,29 @@
 //! The command line as it is typed. [`crate::plan`] makes a validated plan of it; nothing beyond that knows
 //! clap.
 
+mod about;
 mod again;
 mod command;
 mod look;
 mod measure;
+mod saved;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgAction, ArgGroup, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    ValueEnum,
+};
 
 use crate::kernel::btf::VMLINUX;
 use crate::report::Format;
+pub use about::{CompletionsArgs, ManArgs, SchemaArgs};
 pub use again::ReportArgs;
 pub use command::RunArgs;
 pub use look::{DoctorArgs, FormatArgs, ListArgs};
 pub use measure::{MeasureArgs, ReportFormatArg, TierArg, WriteArgs};
+pub use saved::{CheckArgs, DiffArgs, ExplainArgs, RedactArgs};
 
 /// Which of Stevens' five I/O models a running process uses, which server model, and where its threads' time
 /// goes.
@@ -25,9 +33,37 @@ pub struct Cli {
     /// Say more on stderr; twice: raw detail of errors too (a verifier's log)
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
+    /// Colour help and usage errors; auto: on a terminal, unless NO_COLOR is set. Reports have no colour
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line; help and usage errors end the program.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Cli {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        // Help and errors are written while the line is still being read.
+        let command = Cli::command().color(color(&arguments));
+        Cli::from_arg_matches(&command.get_matches_from(arguments)).unwrap_or_else(|e| e.exit())
+    }
+}
+
+/// What `--color` says, before the command of `trace run`; anything but a known word is an error later.
+fn color(arguments: &[OsString]) -> ColorChoice {
+    let words = arguments.iter().map(|argument| argument.to_str().unwrap_or_default());
+    let mut words = words.take_while(|word| *word != "--").peekable();
+    let mut choice = ColorChoice::Auto;
+    while let Some(word) = words.next() {
+        let value = match word {
+            "--color" => words.peek().copied(),
+            word => word.strip_prefix("--color="),
+        };
+        choice = value.and_then(|value| ColorChoice::from_str(value, true).ok()).unwrap_or(choice);
+    }
+    choice
 }
 
 const TOP_EXAMPLES: &str = "\
@@ -36,6 +72,9 @@ Examples:
   sudo trace attach --pid 4711 --format json > report.json
   sudo trace attach --name nginx --duration 1m --output nginx.trace
   trace report nginx.trace --output nginx.html
+  trace diff before.trace after.trace
+  trace check nginx.trace --expect io_model=multiplexing
+  trace explain multiplexing
   sudo trace run -- ./server --port 8080
   sudo trace demo
   trace list                                         what can be attached to
@@ -50,12 +89,26 @@ pub enum Command {
     Run(RunArgs),
     /// Judge a saved measurement and write its report again
     Report(ReportArgs),
+    /// Compare two saved measurements, in words and numbers
+    Diff(DiffArgs),
+    /// Check a saved measurement against expectations, for scripts and CI
+    Check(CheckArgs),
+    /// Explain a model, role, account, field, finding, loss or exit code
+    Explain(ExplainArgs),
+    /// Replace addresses, names and paths of a saved measurement by pseudonyms
+    Redact(RedactArgs),
     /// Start a small server of every model, drive it, trace it, and compare
     Demo(DemoArgs),
     /// List the processes that listen on a port: what can be attached to
     List(ListArgs),
     /// Say whether and what can be measured here, and what would change that
     Doctor(DoctorArgs),
+    /// Print the JSON Schema of the report
+    Schema(SchemaArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print a manual page
+    Man(ManArgs),
     /// A workload with a known model, for tests and for the demo
     #[command(hide = true)]
     Fixture(fixtures::cli::Args),
@@ -155,9 +208,16 @@ impl From<FormatArg> for Format {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
+
+    #[test]
+    fn the_last_color_before_the_command_of_run_counts() {
+        let color = |line: &str| color(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(color("trace list --color always"), ColorChoice::Always);
+        assert_eq!(color("trace --color=always --color=never list"), ColorChoice::Never);
+        assert_eq!(color("trace --color purple list --color"), ColorChoice::Auto);
+        assert_eq!(color("trace run -- ls --color=always"), ColorChoice::Auto);
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

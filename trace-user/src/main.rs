@@ -4,12 +4,11 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use trace_user::cli::Cli;
 use trace_user::run;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read(std::env::args_os());
     let verbose = cli.verbose;
     match run::run(cli) {
         Ok(code) => code,

@@ -105,10 +105,10 @@ fn options(measure: MeasureArgs) -> Options {
 /// # Errors
 /// With [`Code::Usage`] for an output without a format.
 pub fn writing(write: WriteArgs) -> Result<Writing, Failure> {
-    let WriteArgs { format, csv_table, output, force, threads, quiet, strict } = write;
+    let WriteArgs { format, csv_table, output, force, threads, advise, quiet, strict } = write;
     Ok(Writing {
         format: format.resolve(csv_table),
-        layout: Layout { threads },
+        layout: Layout { threads, advise },
         outputs: outputs(output, csv_table, force)?,
         quiet,
         strict,

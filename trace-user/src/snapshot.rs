@@ -78,7 +78,7 @@ pub struct Host {
 }
 
 /// When, how long, and why it ended.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Window {
     /// Wall-clock start, RFC 3339 in UTC.
     pub started_at: String,
@@ -91,7 +91,7 @@ pub struct Window {
 }
 
 /// Why a window ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EndedBy {
     /// `--duration` passed.
@@ -206,7 +206,7 @@ pub struct Thread {
 }
 
 /// Run time and run-queue delay, ns, by the kernel's own account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Schedstat {
     /// On a CPU.
     pub run_ns: u64,
@@ -215,7 +215,7 @@ pub struct Schedstat {
 }
 
 /// A wait in progress at the end of the window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct InFlight {
     /// Name of the system call, or `nr N`; `None` outside calls.
     pub syscall: Option<String>,
@@ -228,7 +228,7 @@ pub struct InFlight {
 }
 
 /// What a thread was told instead of waiting in a call for it: by the completions of its rings, and by signals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Announced {
     /// io_urings of the thread that were used in the window.
     pub rings: u64,
@@ -247,7 +247,7 @@ pub struct Announced {
 }
 
 /// Reads and writes of files by a thread, as far as they tell how it waits for the disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Storage {
     /// Calls that slept for the disk.
     pub slept: u64,
@@ -291,7 +291,7 @@ impl Storage {
 }
 
 /// Readiness waits of a thread; those without descriptors are left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Readiness {
     /// Calls.
     pub calls: u64,
@@ -320,7 +320,7 @@ pub struct Readiness {
 }
 
 /// Episodes of one thread on one side, at most 1000 a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Episodes {
     /// The receive slept.
     pub slept: u64,

@@ -62,6 +62,9 @@ pub struct WriteArgs {
     /// One row per thread instead of one for alike threads
     #[arg(long)]
     pub threads: bool,
+    /// Say whether tracing that follows requests by thread id will work on this server
+    #[arg(long)]
+    pub advise: bool,
     /// Nothing on stderr but errors
     #[arg(short, long)]
     pub quiet: bool,

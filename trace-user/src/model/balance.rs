@@ -10,7 +10,7 @@ use super::thresholds::UNEVEN;
 use crate::snapshot::{Handovers, Snapshot, Thread};
 
 /// What decides which worker gets a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Spread {
     /// Several workers accept from one listener: whoever is awake first.
@@ -26,7 +26,7 @@ pub enum Spread {
 }
 
 /// The balance over workers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Balance {
     /// Threads that received on connections of the server side.
     pub workers: u64,

@@ -3,6 +3,7 @@
 pub mod balance;
 pub mod findings;
 pub mod io_model;
+pub mod following;
 mod loops;
 pub mod roles;
 pub mod server_model;
@@ -70,6 +71,7 @@ pub fn classify(snapshot: &Snapshot) -> Verdicts {
         server_model,
         balance: balance::of(snapshot),
         handovers: balance::handovers(snapshot),
+        following: Some(following::of(snapshot)),
         io_model,
         processes,
         threads,

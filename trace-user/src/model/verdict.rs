@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::balance::Balance;
+use super::following::Following;
 use crate::snapshot::Handovers;
 
 /// The five I/O models of Stevens, and the two ways of not naming one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum IoModel {
     /// The caller sleeps inside the receive.
@@ -61,7 +64,9 @@ impl IoModel {
 }
 
 /// How sure a verdict is (contract, DESIGN §4). An inconclusive verdict has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
     /// The winner is ahead, but not beyond doubt.
@@ -73,7 +78,7 @@ pub enum Confidence {
 }
 
 /// Kind of evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Episodes in the window.
@@ -83,7 +88,7 @@ pub enum Kind {
 }
 
 /// One piece of evidence.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Evidence {
     /// Stable code.
     pub code: String,
@@ -101,7 +106,7 @@ pub struct Evidence {
 }
 
 /// Another verdict that was possible.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Alternative {
     /// Its name.
     pub name: String,
@@ -110,7 +115,7 @@ pub struct Alternative {
 }
 
 /// The verdict on an I/O model.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IoVerdict {
     /// The model.
     pub name: IoModel,
@@ -140,7 +145,7 @@ pub struct IoVerdict {
 }
 
 /// The verdict on a server model.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ServerVerdict {
     /// The model, or `inconclusive`.
     pub name: String,
@@ -159,7 +164,9 @@ pub struct ServerVerdict {
 }
 
 /// What a thread does in its process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Accepts connections and receives from none.
@@ -181,7 +188,7 @@ pub enum Role {
 }
 
 /// Something worth a second look.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Finding {
     /// Stable code.
     pub code: String,
@@ -212,6 +219,8 @@ pub struct Verdicts {
     pub balance: Option<Balance>,
     /// How connections came to those who serve them.
     pub handovers: Handovers,
+    /// Whether requests can be followed by thread id.
+    pub following: Option<Following>,
     /// Worth a second look.
     pub findings: Vec<Finding>,
     /// What cannot be seen in this run, each a sentence.

@@ -57,6 +57,7 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
         turns: snapshot.turns.as_ref().map(Turns::of).unwrap_or_default(),
         handovers: verdicts.handovers.clone(),
         balance: verdicts.balance.clone(),
+        following: verdicts.following.clone(),
         distributions: snapshot.distributions.clone(),
         findings: verdicts.findings.clone(),
         blind_spots: verdicts.blind_spots.clone(),

@@ -1,7 +1,9 @@
 //! The time ledger as it is written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use trace_common::account::Account;
 
@@ -39,5 +41,26 @@ impl<'de> Deserialize<'de> for Ledger {
         let by_key = BTreeMap::<String, u64>::deserialize(deserializer)?;
         let ns = |a: Account| by_key.get(&format!("{}_ns", a.name())).copied().unwrap_or(0);
         Ok(Ledger(Account::ALL.map(|a| (a, ns(a))).into()))
+    }
+}
+
+impl JsonSchema for Ledger {
+    fn schema_name() -> Cow<'static, str> {
+        "Ledger".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let keys = Account::ALL.map(|a| format!("{}_ns", a.name()));
+        let time = |key: &String| {
+            let text = format!("Time in the account {}, ns.", key.trim_end_matches("_ns"));
+            (key.clone(), serde_json::json!({"type": "integer", "minimum": 0, "description": text}))
+        };
+        let properties: serde_json::Map<String, serde_json::Value> = keys.iter().map(time).collect();
+        json_schema!({
+            "type": "object",
+            "description": "Time by account, ns; adds up to the time lived in the window.",
+            "properties": properties,
+            "required": keys,
+        })
     }
 }

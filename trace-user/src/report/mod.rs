@@ -45,6 +45,8 @@ pub enum Format {
 pub struct Layout {
     /// Every thread in a row of its own instead of one row for alike threads.
     pub threads: bool,
+    /// Whether requests can be followed by thread id.
+    pub advise: bool,
 }
 
 /// The text of `report`, with a newline at its end; see [`export::ReportFormat`] for all formats.

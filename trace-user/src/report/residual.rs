@@ -7,7 +7,7 @@ use crate::snapshot::Thread;
 
 /// The outer half of conservation (DESIGN §5), over the threads that `/proc/TID/schedstat` was read of at
 /// both ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Residual {
     /// Threads compared.
     pub threads: u64,

@@ -150,6 +150,7 @@ pub fn verdicts(snapshot: &Snapshot) -> Verdicts {
     Verdicts {
         balance: None,
         handovers: BTreeMap::new(),
+        following: None,
         server_model: ServerVerdict {
             name: "multi-reactor".into(),
             qualifier: None,

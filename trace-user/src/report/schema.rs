@@ -15,6 +15,7 @@ use super::ledger::Ledger;
 use super::residual::Residual;
 use super::turns::Turns;
 use crate::model::balance::Balance;
+use crate::model::following::Following;
 use crate::model::verdict::{Confidence, Finding, IoModel, IoVerdict, Role, ServerVerdict};
 use crate::snapshot::{
     Announced, Episodes, EventLoop, Handovers, InFlight, Readiness, Schedstat, Storage, Window,
@@ -24,7 +25,7 @@ use crate::snapshot::{
 pub const VERSION: &str = "1.0";
 
 /// A whole report.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Report {
     /// See [`VERSION`].
     pub schema_version: String,
@@ -50,6 +51,9 @@ pub struct Report {
     /// Addition: how evenly the work is spread over those who serve; `None` for fewer than two of them.
     #[serde(default)]
     pub balance: Option<Balance>,
+    /// Addition: whether requests can be followed by the id of the thread that received them.
+    #[serde(default)]
+    pub following: Option<Following>,
     /// Per account: (largest value of the bucket in ns, count).
     pub distributions: BTreeMap<Account, Vec<(u64, u64)>>,
     /// Worth a second look.
@@ -72,7 +76,7 @@ pub struct Report {
 }
 
 /// What measured.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tool {
     /// `trace`.
     pub name: String,
@@ -85,7 +89,7 @@ pub struct Tool {
 }
 
 /// The machine.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Host {
     /// Kernel release.
     pub kernel: String,
@@ -94,7 +98,7 @@ pub struct Host {
 }
 
 /// The target.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Target {
     /// Processes that were asked for, by their ids in the initial namespace.
     pub pids: Vec<u32>,
@@ -109,7 +113,7 @@ pub struct Target {
 }
 
 /// The answer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Verdict {
     /// How the target waits for input.
     pub io_model: IoVerdict,
@@ -118,7 +122,7 @@ pub struct Verdict {
 }
 
 /// One process.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Process {
     /// Process id.
     pub pid: u32,
@@ -141,7 +145,7 @@ pub struct Process {
 }
 
 /// Threads that ended within the window, added up.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Exited {
     /// How many.
     pub threads: u64,
@@ -158,7 +162,7 @@ pub struct Exited {
 }
 
 /// One living thread.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Thread {
     /// Thread id.
     pub tid: u32,
@@ -222,7 +226,7 @@ pub struct Thread {
 }
 
 /// Waits for data by side; datagram sockets count as other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BySide {
     /// Accepted, or on one of the target's listening ports.
     pub server_ns: u64,
@@ -235,7 +239,7 @@ pub struct BySide {
 }
 
 /// One party that the target waited for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Peer {
     /// Which end of the connections the target holds.
     pub side: Side,
@@ -260,7 +264,7 @@ pub struct Peer {
 }
 
 /// Known receives, done by a thread of the tool under the same probes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Calibration {
     /// Receives done.
     pub done: u64,
@@ -279,7 +283,7 @@ pub struct Calibration {
 }
 
 /// What tracing cost.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Cost {
     /// Run time of the probes.
     pub bpf_run_ns: Option<u64>,
@@ -292,7 +296,7 @@ pub struct Cost {
 }
 
 /// One logged receive and its two phases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Call {
     /// Thread.
     pub tid: u32,

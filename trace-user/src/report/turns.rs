@@ -6,7 +6,7 @@ use trace_common::turn::Part;
 use crate::snapshot::{self, quantile};
 
 /// What one exchange takes; `None` where no turn ended in the window, or turns were not measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Turns {
     /// How many.
     pub count: Option<u64>,

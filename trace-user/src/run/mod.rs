@@ -1,16 +1,22 @@
 //! What each command does.
 
+mod about;
 mod again;
+mod check;
 mod command;
+mod diff;
 mod doctor;
 mod explain;
 pub mod line;
 mod list;
 pub mod output;
 mod publish;
+mod redact;
 mod signal;
 mod status;
 mod stream;
+mod topics;
+mod write;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,10 +42,18 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Attach(args) => attach(args, cli.verbose)?,
         Command::Run(args) => command::run(args, cli.verbose)?,
         Command::Report(args) => again::run(args)?,
+        Command::Diff(args) => diff::run(&args)?,
+        // As with doctor: the answers are its result.
+        Command::Check(args) => return check::run(&args),
+        Command::Explain(args) => topics::run(&args)?,
+        Command::Redact(args) => redact::run(&args)?,
         Command::Demo(args) => demo(&args)?,
         Command::List(args) => list::run(&args)?,
         // What it has to say is its result, not an error, whatever the exit code.
         Command::Doctor(args) => return doctor::run(&args, cli.verbose),
+        Command::Schema(_) => about::schema()?,
+        Command::Completions(args) => about::completions(args)?,
+        Command::Man(args) => about::man(&args)?,
         Command::Fixture(args) => {
             fixtures::cli::run(args)
                 .map_err(|e| Failure::internal("the fixture failed", format!("{e:#}")))?;

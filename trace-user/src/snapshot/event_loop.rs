@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What a thread does between the readiness waits of its loop.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EventLoop {
     /// From the return of a wait to the entry of the next.
     pub iterations: u64,
@@ -31,7 +31,7 @@ pub struct EventLoop {
 }
 
 /// One iteration of a loop.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Iteration {
     /// Length, ns.
     pub ns: u64,

@@ -125,6 +125,16 @@ pub fn decode(file: impl Read) -> Result<Snapshot, Error> {
     Ok(body.snapshot)
 }
 
+/// Whether the numbers of a JSON report can be added up, as [`decode`] checks those of a snapshot.
+///
+/// # Errors
+/// If it is no JSON, or too much of it, or its numbers come to too much.
+pub fn check_report(json: &[u8]) -> Result<(), Error> {
+    check_size(json.len() as u64)?;
+    // On the scale it stands where a snapshot does: its distributions and calls are of the same form.
+    check_weight(&[b"{\"snapshot\":", json, b"}"].concat())
+}
+
 /// The document, of which no more is unpacked than may be in it.
 fn unpack(mut file: BufReader<impl Read>) -> Result<Vec<u8>, Error> {
     let mut start = Vec::new();

@@ -116,7 +116,7 @@ fn is_reported_on(bytes: &[u8]) -> bool {
     let Ok(snapshot) = file::decode(bytes) else { return false };
     let report = build::build(&snapshot, &model::classify(&snapshot));
     for (format, threads) in [(Format::Table, false), (Format::Table, true), (Format::Json, false)] {
-        let text = render(&report, format, Layout { threads }).unwrap();
+        let text = render(&report, format, Layout { threads, advise: true }).unwrap();
         assert!(!text.chars().any(|c| c != '\n' && is_hostile(c)), "{text:?}");
     }
     assert_eq!(file::encode(&snapshot).ok().map(|again| file::decode(&*again).is_ok()), Some(true));
