@@ -10,7 +10,7 @@ pub const HANDOVERS: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(
     feature = "user",
-    derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema),
+    derive(schemars::JsonSchema, serde::Serialize, serde::Deserialize),
     serde(rename_all = "snake_case")
 )]
 #[repr(u8)]

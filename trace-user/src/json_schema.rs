@@ -1,5 +1,7 @@
 //! The JSON Schema of the report, generated from its types, so that it cannot differ from them.
 
+use std::sync::LazyLock;
+
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
@@ -26,13 +28,16 @@ pub struct Field {
 
 /// All fields of the report, in the order of their paths. A verdict within a verdict (`upstream`, `storage`) has the same
 /// fields again, which are listed once.
-pub fn fields() -> Vec<Field> {
-    let root = document();
-    let mut fields = Vec::new();
-    walk(&root, &root, "", &mut Vec::new(), &mut fields);
-    fields.sort_by(|a, b| a.path.cmp(&b.path));
-    fields.dedup_by(|a, b| a.path == b.path);
-    fields
+pub fn fields() -> &'static [Field] {
+    static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
+        let root = document();
+        let mut fields = Vec::new();
+        walk(&root, &root, "", &mut Vec::new(), &mut fields);
+        fields.sort_by(|a, b| a.path.cmp(&b.path));
+        fields.dedup_by(|a, b| a.path == b.path);
+        fields
+    });
+    &FIELDS
 }
 
 /// Adds the fields below `node`; `within` are the definitions that it is part of.
@@ -112,7 +117,7 @@ mod tests {
     #[test]
     fn every_field_has_a_text_and_a_path() {
         let fields = fields();
-        for field in &fields {
+        for field in fields {
             assert!(!field.text.is_empty(), "{} has no text", field.path);
         }
         for path in ["turns.count", "processes[].threads[].ledger.copy_ns", "verdict.io_model.evidence[].for"]

@@ -71,10 +71,13 @@ pub const fn confidence(confidence: Confidence) -> &'static str {
     }
 }
 
+/// What user space counts itself beyond [`build::LOSSES`].
+const NOTICED: [&str; 1] = ["connections_evicted"];
+
 /// All counters that a report of this version has under `loss`.
 pub fn losses() -> BTreeSet<String> {
     let counted = Loss::ALL.iter().map(|loss| snake_case(&format!("{loss:?}")));
-    counted.chain(build::LOSSES.map(str::to_owned)).collect()
+    counted.chain(build::LOSSES.iter().chain(&NOTICED).map(|name| (*name).to_owned())).collect()
 }
 
 /// `MapFull` as `map_full`.

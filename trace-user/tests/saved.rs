@@ -1,6 +1,8 @@
 //! Commands on saved files, and what the program says of itself: everything that needs no privileges.
 #![allow(clippy::unwrap_used, reason = "a test may panic; clippy does not see its helpers as tests")]
 
+#[path = "saved/corpus.rs"]
+mod corpus;
 #[path = "saved/offline.rs"]
 mod offline;
 #[path = "snapshot/packed.rs"]

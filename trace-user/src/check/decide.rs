@@ -187,7 +187,7 @@ fn plain(name: &str, report: &Report, figures: &Figures) -> Result<Value, String
         "tool.version" => Some(text(&report.tool.version)),
         "host.kernel" => Some(text(&report.host.kernel)),
         "target.comm" => report.target.comm.as_deref().map(text),
-        turns => turn(turns, report),
+        other => turn(other, report).or_else(|| balance(other, report)),
     };
     value.ok_or_else(|| unmeasured(name))
 }
@@ -210,6 +210,18 @@ fn turn(name: &str, report: &Report) -> Option<Value> {
         "turns.send" => time(turns.send_ns),
         "turns.service_p50" => time(turns.service_p50_ns),
         "turns.service_p99" => time(turns.service_p99_ns),
+        "turns.build_p50" => time(turns.build_p50_ns),
+        _ => None,
+    }
+}
+
+fn balance(name: &str, report: &Report) -> Option<Value> {
+    let balance = report.balance.as_ref()?;
+    match name {
+        "balance.workers" => Some(Value::Count(balance.workers)),
+        "balance.gini" => Some(Value::Share(balance.gini)),
+        "balance.gini_connections" => balance.gini_connections.map(Value::Share),
+        "balance.gini_cpu" => Some(Value::Share(balance.gini_cpu)),
         _ => None,
     }
 }

@@ -43,7 +43,9 @@ pub fn of(snapshot: &Snapshot) -> Following {
 
 fn advice(f: &Following, all: u64) -> String {
     if all < ROUSED {
-        return format!("{all} answers were seen, too few to tell whether requests can be followed by thread id");
+        return format!(
+            "{all} answers were seen, too few to tell whether requests can be followed by thread id"
+        );
     }
     let percent = |n| format!("{:.1} %", 100.0 * share(n, all));
     let facts = format!(

@@ -2,8 +2,8 @@
 
 pub mod balance;
 pub mod findings;
-pub mod io_model;
 pub mod following;
+pub mod io_model;
 mod loops;
 pub mod roles;
 pub mod server_model;

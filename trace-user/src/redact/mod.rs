@@ -19,6 +19,9 @@ pub fn snapshot(snapshot: &mut Snapshot, pseudonyms: &mut Pseudonyms) {
     for connection in &mut snapshot.connections {
         connection.address = pseudonyms.address(&connection.address);
     }
+    for peer in &mut snapshot.peers {
+        peer.address = pseudonyms.address(&peer.address);
+    }
     texts(&mut snapshot.degraded, pseudonyms);
 }
 
@@ -48,6 +51,9 @@ pub fn report(report: &mut Report, pseudonyms: &mut Pseudonyms) {
         for text in [&mut finding.title, &mut finding.evidence, &mut finding.advice] {
             *text = pseudonyms.text(text);
         }
+    }
+    if let Some(balance) = &mut report.balance {
+        balance.cause = pseudonyms.text(&balance.cause);
     }
     texts(&mut report.blind_spots, pseudonyms);
     texts(&mut report.degraded, pseudonyms);
@@ -83,11 +89,12 @@ mod tests {
 
     use super::*;
     use crate::model;
+    use crate::model::balance::{Balance, Spread};
     use crate::model::verdict::Finding;
     use crate::report::{build, sample};
 
     /// Strings that are the tool's and not the target's. A new field that holds the target's belongs above, not here.
-    const KEPT: [&str; 19] = [
+    const KEPT: [&str; 21] = [
         "started_at",
         "version",
         "tier",
@@ -106,6 +113,8 @@ mod tests {
         "severity",
         "server_model",
         "caller",
+        "longest_sleep_syscall",
+        "sleep_syscall",
         "callee",
     ];
 
@@ -153,6 +162,14 @@ mod tests {
         report.findings =
             vec![Finding { code: text(), severity: text(), title: text(), evidence: text(), advice: text() }];
         report.degraded = vec![text()];
+        report.balance = Some(Balance {
+            workers: 2,
+            gini: 0.0,
+            gini_connections: None,
+            gini_cpu: 0.0,
+            spread: Spread::Unseen,
+            cause: text(),
+        });
         report.verdict.io_model.settle = Some(text());
         report.verdict.io_model.upstream = Some(Box::new(report.verdict.io_model.clone()));
         report
@@ -162,6 +179,17 @@ mod tests {
     fn no_string_of_the_target_survives() {
         let mut snapshot = sample::snapshot(2);
         snapshot.degraded = vec!["text".to_owned()];
+        snapshot.peers = vec![crate::snapshot::Peer {
+            side: trace_common::conn::Side::Client,
+            address: "text".to_owned(),
+            connections: 1,
+            waits: 0,
+            wait_ns: 0,
+            receives: 0,
+            bytes: 0,
+            replies: 0,
+            reply_ns: 0,
+        }];
         nothing_survives(&snapshot, super::snapshot);
         nothing_survives(&sample_report(), report);
     }

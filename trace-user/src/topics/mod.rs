@@ -4,6 +4,7 @@
 //! documentation of their types ([`crate::json_schema`]). Tests hold the tables against the types.
 
 mod codes;
+mod findings;
 mod models;
 pub mod numbers;
 pub mod page;
@@ -31,6 +32,10 @@ pub enum Kind {
     Side,
     /// How an episode ends.
     Ending,
+    /// How a connection came to its thread.
+    Handover,
+    /// What decides which worker gets a connection.
+    Spread,
     /// Something worth a second look.
     Finding,
     /// What a verdict stands on.
@@ -77,7 +82,7 @@ pub struct Topic {
 
 impl Kind {
     /// All kinds, in the order in which they are listed.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 16] = [
         Kind::IoModel,
         Kind::ServerModel,
         Kind::Qualifier,
@@ -86,6 +91,8 @@ impl Kind {
         Kind::Account,
         Kind::Side,
         Kind::Ending,
+        Kind::Handover,
+        Kind::Spread,
         Kind::Finding,
         Kind::Evidence,
         Kind::Loss,
@@ -105,6 +112,8 @@ impl Kind {
             Kind::Account => "account",
             Kind::Side => "side",
             Kind::Ending => "ending of a wait",
+            Kind::Handover => "hand-over",
+            Kind::Spread => "spread",
             Kind::Finding => "finding",
             Kind::Evidence => "evidence",
             Kind::Loss => "loss counter",
@@ -125,6 +134,8 @@ impl Kind {
             Kind::Account => &["account"],
             Kind::Side => &["side"],
             Kind::Ending => &["ending", "episode"],
+            Kind::Handover => &["handover", "hand-over"],
+            Kind::Spread => &["spread", "balance"],
             Kind::Finding => &["finding"],
             Kind::Evidence => &["evidence"],
             Kind::Loss => &["loss", "counter"],
@@ -137,7 +148,7 @@ impl Kind {
 
 /// Everything that is explained by hand.
 pub fn all() -> impl Iterator<Item = Topic> {
-    let tables: [&[Topic]; 14] = [
+    let tables: [&[Topic]; 15] = [
         &models::IO,
         &models::SERVER,
         &models::QUALIFIERS,
@@ -146,9 +157,10 @@ pub fn all() -> impl Iterator<Item = Topic> {
         &threads::ACCOUNTS,
         &trust::SIDES,
         &trust::ENDINGS,
-        &trust::FINDINGS,
+        &trust::HANDOVERS,
+        &trust::SPREADS,
+        &findings::FINDINGS,
         &trust::EVIDENCE,
-        &trust::MORE_EVIDENCE,
         &trust::LOSSES,
         &codes::COLUMNS,
         &codes::EXIT,
@@ -158,7 +170,7 @@ pub fn all() -> impl Iterator<Item = Topic> {
 
 /// Codes of all findings.
 pub fn findings() -> impl Iterator<Item = &'static str> {
-    trust::FINDINGS.iter().map(|topic| topic.name)
+    findings::FINDINGS.iter().map(|topic| topic.name)
 }
 
 /// What stands for a name.
@@ -206,10 +218,9 @@ fn of_kinds(name: &str, kinds: &[Kind]) -> Found {
     let topics: Vec<Topic> = topics.filter(|topic| names(topic).iter().any(|known| known == name)).collect();
     let wanted = kinds.contains(&Kind::Field);
     // Where a name was explained by hand, a field of the same name says less.
-    let fields =
-        if wanted && (topics.is_empty() || kinds.len() == 1) { json_schema::fields() } else { Vec::new() };
-    let is = |field: &Field| normal(&field.path) == name || normal(end(&field.path)) == name;
-    Found { topics, fields: fields.into_iter().filter(is).collect() }
+    let fields = if wanted && (topics.is_empty() || kinds.len() == 1) { json_schema::fields() } else { &[] };
+    let is = |field: &&Field| normal(&field.path) == name || normal(end(&field.path)) == name;
+    Found { topics, fields: fields.iter().filter(is).cloned().collect() }
 }
 
 /// What may be typed for a topic. An account is also known by the name of its field, an exit code by its number and by
@@ -238,9 +249,11 @@ mod tests {
 
     use trace_common::account::Account;
     use trace_common::conn::Side;
+    use trace_common::handover::Handover;
 
     use super::*;
     use crate::failure::Code;
+    use crate::model::balance::Spread;
     use crate::names;
 
     fn words(text: &str) -> Vec<String> {
@@ -251,6 +264,31 @@ mod tests {
     fn explained(kind: Kind, name: &str) {
         let count = all().filter(|topic| topic.kind == kind && topic.name == name).count();
         assert_eq!(count, 1, "{} {name}", kind.word());
+    }
+
+    fn json(value: impl serde::Serialize) -> String {
+        serde_json::to_value(value).expect("JSON").as_str().expect("a string").to_owned()
+    }
+
+    /// A way of spreading that is added breaks this match.
+    #[test]
+    fn every_spread_has_a_topic() {
+        let known = |spread: Spread| match spread {
+            Spread::SharedListener
+            | Spread::Reuseport
+            | Spread::Acceptor
+            | Spread::PerConnection
+            | Spread::Unseen => explained(Kind::Spread, &json(spread)),
+        };
+        let all = [
+            Spread::SharedListener,
+            Spread::Reuseport,
+            Spread::Acceptor,
+            Spread::PerConnection,
+            Spread::Unseen,
+        ];
+        all.into_iter().for_each(known);
+        assert_eq!(count(Kind::Spread), all.len());
     }
 
     /// How many topics of a kind there are.
@@ -266,6 +304,8 @@ mod tests {
         names::CONFIDENCES.iter().for_each(|&c| explained(Kind::Confidence, names::confidence(c)));
         Account::ALL.iter().for_each(|account| explained(Kind::Account, account.name()));
         Side::ALL.iter().for_each(|side| explained(Kind::Side, &format!("{side:?}").to_lowercase()));
+        Handover::ALL.iter().for_each(|way| explained(Kind::Handover, &json(way)));
+        assert_eq!(count(Kind::Handover), Handover::ALL.len());
         names::losses().iter().for_each(|loss| explained(Kind::Loss, loss));
         let counts =
             [Kind::IoModel, Kind::ServerModel, Kind::Role, Kind::Account, Kind::Side, Kind::Loss].map(count);
@@ -367,7 +407,7 @@ mod tests {
     fn every_field_of_the_report_is_found_by_its_path() {
         for field in json_schema::fields() {
             let found = find(&["field".to_owned(), field.path.clone()]);
-            assert!(found.fields.contains(&field), "{}", field.path);
+            assert!(found.fields.contains(field), "{}", field.path);
         }
         assert!(find(&words("service_p99_ns")).fields.iter().any(|f| f.path == "turns.service_p99_ns"));
     }

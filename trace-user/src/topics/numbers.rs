@@ -24,6 +24,8 @@ pub fn on(topic: &Topic, report: &Report) -> Vec<String> {
         Kind::Account => account(topic.name, report),
         Kind::Side => side(topic.name, report),
         Kind::Ending => ending(topic.name, report),
+        Kind::Handover => handover(topic.name, report),
+        Kind::Spread => spread(topic.name, report),
         Kind::Finding => finding(topic.name, report),
         Kind::Evidence => evidence(topic.name, report),
         Kind::Loss => loss(topic.name, report),
@@ -171,7 +173,7 @@ fn account(name: &str, report: &Report) -> Vec<String> {
 }
 
 fn side(name: &str, report: &Report) -> Vec<String> {
-    let on = || report.peers.iter().filter(|p| format!("{:?}", p.side).to_lowercase() == name);
+    let on = || report.peers.iter().filter(|p| as_json(p.side) == name);
     let sum = |of: fn(&crate::report::schema::Peer) -> u64| on().map(of).sum::<u64>();
     vec![format!(
         "{}, {}, waited {} in receives on them.",
@@ -193,6 +195,27 @@ fn ending(name: &str, report: &Report) -> Vec<String> {
     };
     let [part, whole] = [count, r.with_data].map(unit::count);
     vec![format!("{part} of {whole} receives with data, {}.", unit::percent(count, r.with_data))]
+}
+
+fn handover(name: &str, report: &Report) -> Vec<String> {
+    let all: u64 = report.handovers.values().sum();
+    let here = report.handovers.iter().find(|(way, _)| as_json(way) == name).map_or(0, |(_, count)| *count);
+    vec![format!("{} of {} connections.", unit::count(here), unit::count(all))]
+}
+
+fn spread(name: &str, report: &Report) -> Vec<String> {
+    let Some(balance) = &report.balance else {
+        return vec!["Fewer than two workers served: nothing was spread.".to_owned()];
+    };
+    let is =
+        if as_json(balance.spread) == name { "This is what spreads them" } else { "Something else does" };
+    vec![format!("{is}: {}", balance.cause)]
+}
+
+/// The name of a variant, as reports have it.
+fn as_json(variant: impl serde::Serialize) -> String {
+    let value = serde_json::to_value(variant).ok();
+    value.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn finding(code: &str, report: &Report) -> Vec<String> {
@@ -281,7 +304,7 @@ mod tests {
             assert_eq!(on(&topic, &report).is_empty(), none, "{}", topic.name);
         }
         for field in json_schema::fields() {
-            assert!(of_field(&field, &report).len() <= VALUES + 1, "{}", field.path);
+            assert!(of_field(field, &report).len() <= VALUES + 1, "{}", field.path);
         }
     }
 }

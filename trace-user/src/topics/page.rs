@@ -106,7 +106,7 @@ mod tests {
         let mut snapshot = sample::snapshot(2);
         snapshot.threads[0].comm = "\x1b[2J\u{202e}".repeat(9);
         let report = build::build(&snapshot, &sample::verdicts(&snapshot));
-        let everything = Found { topics: all().collect(), fields: json_schema::fields() };
+        let everything = Found { topics: all().collect(), fields: json_schema::fields().to_vec() };
         let pages = [render(&everything, Some(&report)), list()].concat();
         assert!(pages.contains("How it looks") && pages.contains("In this report"));
         assert!(pages.lines().all(|line| get_line_width(line) <= 80), "{pages}");

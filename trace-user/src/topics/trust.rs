@@ -1,7 +1,7 @@
 //! How sure a verdict is, what it stands on, what was found, and what was lost.
 
-use super::Kind::{Confidence, Ending, Evidence, Finding, Loss, Side};
-use super::Part::{Act, Costs, Good, Looks, Measured, Says};
+use super::Kind::{Confidence, Ending, Evidence, Handover, Loss, Side, Spread};
+use super::Part::{Act, Measured, Says};
 use super::Topic;
 
 /// A topic of one sentence.
@@ -25,58 +25,8 @@ pub const CONFIDENCES: [Topic; 3] = [
         Act: "Measure longer, or under load."),
 ];
 
-/// Findings (`findings[].code`).
-pub const FINDINGS: [Topic; 3] = [
-    Topic {
-        kind: Finding,
-        name: "spins-before-sleep",
-        what: "A multiplexing loop asks in vain several times before it sleeps.",
-        parts: &[
-            (
-                Looks,
-                "Readiness calls with time limit 0 that return nothing; user and kernel time while little comes.",
-            ),
-            (Good, "Busy polling on purpose: it buys latency with CPU time."),
-            (Costs, "CPU time while the server is idle."),
-            (
-                Measured,
-                "≥ 20 % of receives with data ended while polling, or ≥ 5 readiness calls that found nothing and did \
-                        not sleep for each.",
-            ),
-            (Act, "Look for a busy-poll setting."),
-        ],
-    },
-    Topic {
-        kind: Finding,
-        name: "polling-burns-cpu",
-        what: "Polling keeps a CPU busy.",
-        parts: &[
-            (Looks, "A nonblocking server whose thread is on a CPU all the time."),
-            (Good, "Only where latency of microseconds is worth a CPU."),
-            (Costs, "A whole CPU, whatever comes."),
-            (Measured, "A thread asked in vain ≥ 10,000 times a second; a nap of 1 ms gives at most 1,000."),
-            (Act, "Wait for readiness (epoll), or nap between rounds."),
-        ],
-    },
-    Topic {
-        kind: Finding,
-        name: "idle",
-        what: "No data was received in the window.",
-        parts: &[
-            (Looks, "0 receives with data."),
-            (Good, "Idle is not bad: its peers had nothing to ask."),
-            (Costs, "The verdict: without episodes it is inconclusive."),
-            (
-                Measured,
-                "The sum of receives with data over all threads; not said of programs that work on files.",
-            ),
-            (Act, "Attach under load."),
-        ],
-    },
-];
-
 /// Evidence (`evidence[].code`).
-pub const EVIDENCE: [Topic; 28] = [
+pub const EVIDENCE: [Topic; 33] = [
     short!(Evidence, "episodes", "Wilson 95 % lower bound of the winner's share of the decided episodes."),
     short!(Evidence, "episodes-enough", "How many episodes were decided; high needs 30."),
     short!(
@@ -154,14 +104,23 @@ pub const EVIDENCE: [Topic; 28] = [
         "listener",
         "Who holds the listener: workers (a pool) or only a parent (per connection)."
     ),
+    short!(Evidence, "no-network", "No receive, accept or listener was seen: not a server."),
+    short!(
+        Evidence,
+        "idle-loops",
+        "Further threads or processes that sleep in a readiness call and served nobody."
+    ),
+    short!(
+        Evidence,
+        "nobody-accepts",
+        "Nobody else waits for the next connection: workers must take it themselves."
+    ),
+    short!(Evidence, "unwatched", "No connection was seen in an epoll set, and nobody waited over several."),
+    short!(Evidence, "immediate", "Receives found their data there: too few waits to judge by."),
 ];
 
-/// Evidence of the server model for what it is not.
-pub const MORE_EVIDENCE: [Topic; 1] =
-    [short!(Evidence, "no-network", "No receive, accept or listener was seen: not a server.")];
-
 /// Loss counters (`loss`).
-pub const LOSSES: [Topic; 21] = [
+pub const LOSSES: [Topic; 23] = [
     short!(Loss, "exit_without_enter", "System calls that ended and were not seen to begin."),
     short!(Loss, "enter_without_exit", "System calls that began while another had not ended."),
     short!(
@@ -206,6 +165,14 @@ pub const LOSSES: [Topic; 21] = [
     short!(Loss, "recovered_wakeups", "No loss: wake-ups taken from the scheduler's own stamp."),
     short!(Loss, "recovered_switches", "No loss: arrivals on a CPU taken from the scheduler's own stamps."),
     short!(Loss, "connections_seen", "No loss: connections first seen in the window."),
+    short!(
+        Loss,
+        "connections_folded",
+        "No loss: connections whose record gave way to another one's, and that were added to \
+        their peer's."
+    ),
+    short!(Loss, "connections_evicted", "Connections that peers and turns lack, since there was no room for them.",
+        Says: "No verdict depends on it."),
 ];
 
 /// Which end of a connection the target holds.
@@ -232,4 +199,31 @@ pub const ENDINGS: [Topic; 6] = [
     short!(Ending, "signalled", "A signal that covers the connection came before.", Says: "Speaks for signal-driven."),
     short!(Ending, "completed", "A receive that was submitted to a ring is done.", Says: "Speaks for asynchronous."),
     short!(Ending, "immediate", "The data was there before anybody waited.", Says: "No episode: decides nothing."),
+];
+
+/// How a connection came to the thread that serves it (`handovers`).
+pub const HANDOVERS: [Topic; 6] = [
+    short!(Handover, "unseen", "Its accept was not seen: it is older than the window."),
+    short!(Handover, "same_thread", "The thread that accepted it receives from it.",
+        Says: "What follows requests by thread id works for it."),
+    short!(Handover, "fork", "A process that was born after the accept: one per connection."),
+    short!(Handover, "new_thread", "A thread of the accepting process that was born after the accept."),
+    short!(Handover, "queue", "An older thread of the accepting process: a queue, or a shared poller.",
+        Says: "What follows requests by thread id loses them here."),
+    short!(
+        Handover,
+        "passed_descriptor",
+        "An older thread of another process, which must have been given the descriptor."
+    ),
+];
+
+/// What decides which worker gets a connection (`balance.spread`).
+pub const SPREADS: [Topic; 5] = [
+    short!(Spread, "shared-listener", "Several workers accept from one listener: whoever is awake first gets it.",
+        Says: "Idle workers that were awake last are cold, so few of them may do most of the work."),
+    short!(Spread, "reuseport", "Several listeners on one port (SO_REUSEPORT): the kernel chooses by a hash of the addresses.",
+        Says: "Even for many connections, not for few; long-lived ones stay where they are."),
+    short!(Spread, "acceptor", "One accepts and hands over to older threads: its queue, or its choice."),
+    short!(Spread, "per-connection", "One accepts, and a thread or process is born for each connection."),
+    short!(Spread, "unseen", "Nobody accepted in the window."),
 ];
