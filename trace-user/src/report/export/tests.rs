@@ -56,6 +56,7 @@ fn hostile(text: &str) -> Report {
     snapshot.loss.insert(own(), 1);
     snapshot.host.kernel = own();
     snapshot.tool.version = own();
+    snapshot.tool.command = Some(vec!["trace".into(), own()]);
     snapshot.window.started_at = own();
     let mut report = report_on(&snapshot);
     report.blind_spots.push(own());
@@ -223,6 +224,17 @@ fn an_empty_report_has_every_format() {
         let text = export(&report, format);
         assert!(format == ReportFormat::Folded || text.ends_with('\n'), "{format:?}");
     }
+}
+
+#[test]
+fn the_command_is_shown_as_a_shell_reads_it() {
+    let mut snapshot = sample::snapshot(1);
+    let words = ["trace", "run", "--", "sh", "-c", "echo 'a' | b", ""];
+    snapshot.tool.command = Some(words.map(str::to_owned).into());
+    let shown = words::command(&report_on(&snapshot));
+    assert_eq!(shown.as_deref(), Some(r"trace run -- sh -c 'echo '\''a'\'' | b' ''"));
+    snapshot.tool.command = None;
+    assert_eq!(words::command(&report_on(&snapshot)), None);
 }
 
 #[test]
