@@ -54,5 +54,5 @@ wrk_load() { wrk -t1 -d${DUR}s "$@" 2>&1 | grep -E 'Requests/sec|Socket errors|N
 http_load() { wrk_load -c$(conns ${CONNS:-20}) "http://127.0.0.1:$PORT${1:-/}"; }
 # Many connections of one request each; the single one of LOAD=one stays open if the server lets it.
 http_load_close() { if one; then http_load "$@"; else wrk_load -c${CONNS:-10} -H 'Connection: close' "http://127.0.0.1:$PORT${1:-/}"; fi; }
-tcp_load() { if one; then set -- "${@/#--short/--think=0.002}" --conns 1; fi; $PY $APPS/tcpload.py "$@" --port $PORT --dur $DUR; }
+tcp_load() { if one; then set -- "${@/#--short/--think=0.002}" --conns 1 --stay 0; fi; $PY $APPS/tcpload.py "$@" --port $PORT --dur $DUR; }
 load() { http_load; }

@@ -3,8 +3,11 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use support::real::{Client, Server, are_installed, program};
@@ -16,7 +19,7 @@ fn wrk(port: u16, args: &[&str]) -> Client {
     Client::program("wrk", &[&["-t", "2", "-c", "20", "-d", "60"], args, &[&url]].concat())
 }
 
-fn write_page(directory: &std::path::Path) {
+fn write_page(directory: &Path) {
     std::fs::write(directory.join("page.html"), vec![b'x'; 12 << 10]).unwrap();
 }
 
@@ -27,7 +30,21 @@ fn is(report: &Report, model: &str) {
     assert_eq!(verdict.name, model, "{verdict:#?}");
 }
 
-fn nginx(directory: &std::path::Path, port: u16) -> std::process::Command {
+fn spreads(report: &Report, model: &str, units: &str) {
+    let verdict = &report.verdict.server_model;
+    println!("{verdict:?}, {:?}", roles(report));
+    assert_eq!((&*verdict.name, verdict.units.as_deref()), (model, Some(units)), "{report:#?}");
+}
+
+/// How many living threads have each role.
+fn roles(report: &Report) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    let threads = report.processes.iter().flat_map(|p| &p.threads);
+    threads.filter_map(|t| t.role.as_deref()).for_each(|role| *counts.entry(role).or_default() += 1);
+    counts
+}
+
+fn nginx(directory: &Path, port: u16) -> Command {
     let at = directory.display();
     write_page(directory);
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -58,6 +75,9 @@ fn nginx_with_four_workers_multiplexes_seen_from_its_master() {
     is(&report, "multiplexing");
     let master = report.process(server.pid());
     assert_ne!(master.io_model.as_deref(), Some("signal-driven"), "{master:#?}");
+    spreads(&report, "multi-reactor", "process");
+    assert_eq!(report.verdict.server_model.count, Some(4), "also those without a connection");
+    assert_eq!(roles(&report), BTreeMap::from([("reactor", 4), ("supervisor", 1)]));
 }
 
 /// Its channels to the workers have O_ASYNC, it sleeps in sigsuspend, and signals wake it; but none says that data came.
@@ -199,4 +219,101 @@ fn distant_request(port: u16) -> std::io::Result<()> {
     std::thread::sleep(Duration::from_millis(5));
     stream.write_all(b"GET /page.html HTTP/1.0\r\n\r\n")?;
     stream.read_to_end(&mut Vec::new()).map(|_| ())
+}
+
+fn apache_event(directory: &Path, port: u16) -> Command {
+    let at = directory.display();
+    write_page(directory);
+    let modules: String =
+        ["mpm_event", "authz_core"].map(|m| format!("LoadModule {m}_module modules/mod_{m}.so\n")).concat();
+    let config = format!(
+        "ServerName localhost\nServerRoot /usr/lib/apache2\nPidFile {at}/pid\nErrorLog {at}/errors\n\
+         Listen 127.0.0.1:{port}\n{modules}User www-data\nGroup www-data\nDefaultRuntimeDir {at}\n\
+         DocumentRoot {at}\nMaxKeepAliveRequests 0\nStartServers 2\nServerLimit 2\nThreadsPerChild 10\n\
+         MaxRequestWorkers 20\n<Directory {at}>\nRequire all granted\n</Directory>\n"
+    );
+    let file = directory.join("apache.conf");
+    std::fs::write(&file, config).unwrap();
+    let mut apache = program("apache2");
+    apache.args(["-D", "FOREGROUND", "-f"]).arg(file);
+    apache
+}
+
+#[test]
+fn in_apaches_event_model_a_listener_hands_requests_to_pool_workers() {
+    test_alone!();
+    if !are_installed(&["apache2", "wrk"]) {
+        return;
+    }
+    let report = Server::start(apache_event).traced_under(|port| wrk(port, &[]));
+    is(&report, "multiplexing");
+    spreads(&report, "reactor-with-workers", "thread");
+    let roles = roles(&report);
+    let of = |role| roles.get(role).copied().unwrap_or(0);
+    assert!((1..=2).contains(&(of("reactor") + of("acceptor"))), "one listener a process: {roles:?}");
+    assert!(of("pool-worker") >= 4, "{roles:?}");
+    assert_eq!(of("supervisor"), 1, "{roles:?}");
+}
+
+/// Where the newest PostgreSQL has its programs: they are not on the search path.
+fn postgresql() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").unwrap().flatten();
+    versions.map(|v| v.path().join("bin")).filter(|bin| bin.join("postgres").exists()).max().unwrap()
+}
+
+/// It refuses to run as root.
+fn as_postgres(name: &str) -> Command {
+    let mut command = program("setpriv");
+    command
+        .args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"])
+        .arg(postgresql().join(name));
+    command.stderr(Stdio::null());
+    command
+}
+
+#[test]
+fn each_of_pgbenchs_clients_has_a_process_of_postgresql() {
+    test_alone!();
+    if !are_installed(&["pgbench", "setpriv"]) {
+        return;
+    }
+    // Every directory above it must let that user in.
+    let data = tempfile::TempDir::new_in("/var/tmp").unwrap();
+    let path = data.path().to_str().unwrap();
+    assert!(program("chown").args(["postgres", path]).status().unwrap().success());
+    let made = as_postgres("initdb").args(["-A", "trust", "-N", "-D", path]).status().unwrap();
+    assert!(made.success());
+    let server = Server::start(|_, port| {
+        let mut postgres = as_postgres("postgres");
+        postgres.args([
+            "-D",
+            path,
+            "-h",
+            "127.0.0.1",
+            "-k",
+            path,
+            "-c",
+            "fsync=off",
+            "-p",
+            &port.to_string(),
+        ]);
+        postgres
+    });
+    let port = server.port.to_string();
+    let with = |args: &[&str]| {
+        let to = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres"];
+        [&to, args, &["postgres"]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut fill = program("pgbench");
+    assert!(fill.args(with(&["-i", "-q"])).stderr(Stdio::null()).status().unwrap().success());
+    let load = with(&["-c", "8", "-j", "1", "-T", "60", "-S"]);
+    let load: Vec<&str> = load.iter().map(String::as_str).collect();
+    let report = server.traced_under(|_| Client::program("pgbench", &load));
+    is(&report, "blocking");
+    assert_eq!(report.verdict.io_model.qualifier.as_deref(), Some("emulated"));
+    spreads(&report, "process-per-connection", "process");
+    let roles = roles(&report);
+    assert_eq!(roles.get("connection-worker"), Some(&8), "{roles:?}");
+    let main = &report.process(server.pid()).threads[0];
+    assert!(matches!(main.role.as_deref(), Some("acceptor" | "supervisor")), "{main:#?}");
 }

@@ -15,6 +15,19 @@ start() {
     true
 }
 
+bench() {  # bench THREADS SECONDS
+    timeout $(($2+2)) sysbench oltp_read_write --mysql-host=127.0.0.1 --mysql-port=$PORT --mysql-user=u --mysql-password=p --mysql-db=t --tables=1 --table-size=2000 --threads=$1 --time=$2 run 2>&1 | grep -E 'transactions|queries:'
+}
+
+newcomers() {
+    local i
+    for i in 1 2 3 4 5 6 7 8; do sleep 0.6; bench 1 $DUR & done
+    wait
+}
+
 load() {
-    timeout $((DUR+2)) sysbench oltp_read_write --mysql-host=127.0.0.1 --mysql-port=$PORT --mysql-user=u --mysql-password=p --mysql-db=t --tables=1 --table-size=2000 --threads=$(conns 8) --time=$DUR run 2>&1 | grep -E 'transactions|queries:'
+    # The server's threads are born for clients that come; its cache keeps those whose clients leave.
+    one || newcomers &
+    bench $(conns 8) $DUR
+    wait
 }

@@ -10,13 +10,15 @@ use crate::{process, setup};
 
 /// What the tests use of Debian: real programs, their loads, what looks at BPF programs and processes, and what reads
 /// reports.
-const PACKAGES: [&str; 14] = [
+const PACKAGES: [&str; 16] = [
+    "apache2",
     "bpftool",
     "chromium",
     "fio",
     "lighttpd",
     "memcached",
     "nginx",
+    "postgresql",
     "procps",
     "python3",
     "python3-prometheus-client",

@@ -39,6 +39,9 @@ pub fn decide(tally: &Tally, limits: Limits) -> IoVerdict {
     if limits.canary.is_none() {
         return blind();
     }
+    if tally.never_waited() {
+        return never_waited(tally);
+    }
     let decided = tally.decided();
     if decided == 0 {
         return nothing_seen(tally);
@@ -190,6 +193,34 @@ fn nothing_seen(tally: &Tally) -> IoVerdict {
     verdict.settle =
         Some("Send requests over at least three connections while trace is attached.".to_owned());
     verdict
+}
+
+/// One kind of evidence, the other silent: where data is always there already, how it is asked for tells how it would be
+/// waited for.
+fn never_waited(tally: &Tally) -> IoVerdict {
+    let model = IoModel::Blocking;
+    let unwatched = "No connection was seen in an epoll set, and nobody waited over several.".to_owned();
+    let waited = format!(
+        "{} receives found their data there, {} waited for it: too few waits to judge by.",
+        tally.immediate,
+        tally.decided()
+    );
+    let least = Some(HIGH_EPISODES as f64);
+    IoVerdict {
+        caller: model.caller().map(str::to_owned),
+        callee: model.callee().map(str::to_owned),
+        mechanism: mechanism(tally, model, false),
+        confidence: Some(Confidence::Medium),
+        evidence: vec![
+            asked(tally, "asked by calls that may wait", tally.asked_blocking),
+            evidence("unwatched", unwatched, 0.0, Some(1.0), Kind::Structure, true),
+            evidence("immediate", waited, tally.decided() as f64, least, Kind::Behaviour, false),
+        ],
+        settle: Some(
+            "A client that sends some milliseconds after it has connected would settle it.".to_owned(),
+        ),
+        ..empty(model)
+    }
 }
 
 fn one_or_many(tally: &Tally) -> IoVerdict {

@@ -3,56 +3,92 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use trace_common::account::Account;
-use trace_common::conn::Side;
 
-use super::verdict::Role;
+use super::server_model::crew::{self, Server};
+use super::verdict::{Role, ServerVerdict};
 use crate::snapshot::{Snapshot, Thread};
 
-/// The role of every thread.
-pub fn assign(snapshot: &Snapshot) -> BTreeMap<u32, Role> {
-    let serving: BTreeSet<u32> = snapshot.threads.iter().filter(|t| serves(t)).map(|t| t.pid).collect();
-    snapshot.threads.iter().map(|t| (t.tid, role(t, &serving))).collect()
+/// What a thread's role depends on beside itself.
+struct Context<'a> {
+    servers: BTreeMap<u32, Server<'a>>,
+    /// Processes with a thread that serves.
+    serving: BTreeSet<u32>,
+    /// Loops with nothing to do.
+    idle_loops: BTreeSet<u32>,
+    /// Whether the verdict is a pool, so that who serves is one of it even with its first connection.
+    pool: bool,
+    /// Whether the verdict is a worker for each connection.
+    each: bool,
+    /// Processes that were asked for.
+    asked_for: &'a [u32],
 }
 
-fn server_episodes(thread: &Thread, pick: impl Fn(&crate::snapshot::Episodes) -> u64) -> u64 {
-    [Side::Server, Side::Datagram].iter().filter_map(|s| thread.episodes.get(s)).map(pick).sum()
+/// The role of every thread, where `verdict` is that on the server model.
+pub fn assign(snapshot: &Snapshot, verdict: &ServerVerdict) -> BTreeMap<u32, Role> {
+    let servers = crew::servers(snapshot);
+    let context = Context {
+        serving: servers.iter().map(|s| s.thread.pid).collect(),
+        idle_loops: crew::idle_loops(snapshot, &servers).iter().map(|t| t.tid).collect(),
+        servers: servers.into_iter().map(|s| (s.thread.tid, s)).collect(),
+        pool: verdict.name.ends_with("-pool"),
+        each: verdict.name.ends_with("-per-connection"),
+        asked_for: &snapshot.pids,
+    };
+    snapshot.threads.iter().map(|t| (t.tid, role(t, &context))).collect()
 }
 
-/// Whether a thread receives from connections of the server side.
-fn serves(thread: &Thread) -> bool {
-    let served = |e: &crate::snapshot::Episodes| e.slept + e.ready_narrow + e.ready_unknown + looped(e);
-    server_episodes(thread, served) > 0
-}
-
-/// Episodes of a loop over several connections, whichever way it is told.
-pub(super) fn looped(e: &crate::snapshot::Episodes) -> u64 {
-    e.ready_wide + e.polled + e.signalled + e.completed
-}
-
-fn waits_for_many(thread: &Thread) -> bool {
-    thread.readiness.calls + thread.receives.eagain + thread.receives.completed + thread.receives.signalled
-        > 0
-}
-
-fn role(thread: &Thread, serving: &BTreeSet<u32>) -> Role {
+fn role(thread: &Thread, context: &Context) -> Role {
     if thread.kernel_io {
         return Role::KernelIo;
     }
-    if serves(thread) {
-        let looped = server_episodes(thread, looped);
-        let alone = server_episodes(thread, |e| e.slept + e.ready_narrow);
-        return match (looped > alone, waits_for_many(thread)) {
-            (true, true) => Role::Reactor,
-            (true, false) => Role::PoolWorker,
-            (false, _) => Role::ConnectionWorker,
+    if let Some(server) = context.servers.get(&thread.tid) {
+        return of_server(server, context);
+    }
+    if context.idle_loops.contains(&thread.tid) {
+        return Role::Reactor;
+    }
+    let r = &thread.readiness;
+    // Whose peers others receive from, as the loop that feeds a pool; who only looks in now and then (as a runtime's
+    // monitor) does not sleep.
+    if r.slept > 0 && r.width_many > 0 && r.width_many >= r.width_one && context.serving.contains(&thread.pid)
+    {
+        return Role::Reactor;
+    }
+    if crew::accepts(thread) || r.width_listeners > 0 {
+        return if context.pool && crew::accepts(thread) && is_alike(thread, context) {
+            Role::PoolWorker
+        } else {
+            Role::Acceptor
         };
     }
-    if thread.accepts.calls > 0 || thread.ns(Account::WaitAccept) > 0 {
-        return Role::Acceptor;
-    }
-    let watches = thread.pid == thread.tid && !serving.is_empty() && !serving.contains(&thread.pid);
-    if watches {
+    let first = thread.pid == thread.tid;
+    if first && context.asked_for.contains(&thread.pid) && watches(thread, context) {
         return Role::Supervisor;
     }
     if thread.silent && thread.on_cpu_ns() == 0 { Role::Idle } else { Role::Background }
+}
+
+fn of_server(server: &Server, context: &Context) -> Role {
+    let loops = server.loops > server.bound && !context.each;
+    match (loops, crew::waits_itself(server.thread)) {
+        (true, true) => Role::Reactor,
+        (true, false) => Role::PoolWorker,
+        (false, _) if context.pool => Role::PoolWorker,
+        (false, _) => Role::ConnectionWorker,
+    }
+}
+
+/// Whether others of the target serve, and none of this process.
+fn watches(thread: &Thread, context: &Context) -> bool {
+    !context.serving.is_empty() && !context.serving.contains(&thread.pid)
+}
+
+/// Whether the members of the pool take their connections themselves, as this one would.
+fn is_alike(thread: &Thread, context: &Context) -> bool {
+    let main = |t: &Thread| t.pid == t.tid;
+    let alike = |s: &Server| main(s.thread) == main(thread);
+    thread.ns(Account::WaitAccept) > 0
+        && !context.asked_for.contains(&thread.pid)
+        && context.servers.values().all(alike)
+        || context.servers.values().any(|s| crew::accepts(s.thread))
 }

@@ -4,7 +4,7 @@ use trace_common::account::Account;
 use trace_common::conn::Side;
 use trace_common::uring::Ways;
 
-use super::thresholds::NARROW_SHARE;
+use super::thresholds::{HIGH_EPISODES, IMMEDIATE_RECEIVES, NARROW_SHARE, WIDTH_CONNECTIONS, WINNER_SHARE};
 use super::verdict::IoModel;
 use crate::snapshot::{Connection, Episodes, Snapshot, Thread};
 
@@ -67,6 +67,12 @@ pub struct Tally {
     pub fd_signals: u64,
     /// See `fd_signals`.
     pub sigio_signals: u64,
+    /// Receives that found data, by threads that wait for nobody on another side.
+    pub immediate: u64,
+    /// Waits over several peers, and io_urings, of any thread, also of those that receive nothing.
+    pub all_waits_many: u64,
+    /// See `all_waits_many`.
+    pub all_rings: u64,
 }
 
 impl Tally {
@@ -88,6 +94,8 @@ impl Tally {
             (tally.waits_one, tally.waits_many, tally.by_call) = (group.one, group.many, group.by_call);
             tally.ready_slept = group.slept;
         }
+        tally.all_waits_many = group.many;
+        tally.all_rings = threads.iter().map(|t| t.announced.rings).sum();
         // The thread that a signal interrupts need not be the one that receives.
         for thread in &threads {
             tally.fd_signals += thread.announced.fd_signals;
@@ -104,6 +112,11 @@ impl Tally {
     }
 
     fn add_thread(&mut self, thread: &Thread, sides: &[Side], group: &Waits) {
+        let elsewhere = |(side, e): (&Side, &Episodes)| !sides.contains(side) && *e != Episodes::default();
+        if !thread.episodes.iter().any(elsewhere) {
+            self.immediate += thread.receives.immediate;
+            self.add_call(thread);
+        }
         let mut sum = Episodes::default();
         for side in sides {
             let Some(episodes) = thread.episodes.get(side) else { continue };
@@ -121,6 +134,9 @@ impl Tally {
             + sum.completed;
         if concerned == 0 {
             return;
+        }
+        if thread.episodes.iter().any(elsewhere) {
+            self.add_call(thread);
         }
         let own = Waits::of(&[thread]);
         self.add_episodes(&sum, if own.one + own.many > 0 { &own } else { group });
@@ -150,12 +166,6 @@ impl Tally {
         for (sum, calls) in self.by_call.iter_mut().zip(thread.readiness.by_call) {
             *sum += calls;
         }
-        if let Some(name) = &thread.receive_syscall {
-            match self.receive_calls.iter_mut().find(|(n, _)| n == name) {
-                Some((_, threads)) => *threads += thread.count,
-                None => self.receive_calls.push((name.clone(), thread.count)),
-            }
-        }
         self.rings += thread.announced.rings;
         self.ring_receives.add(&thread.announced.receives);
         self.lived_ns += thread.lived_ns;
@@ -163,6 +173,15 @@ impl Tally {
         self.eagain += thread.receives.eagain;
         self.events +=
             thread.sleeps + thread.preemptions + 2 * (thread.receives.calls + thread.readiness.calls);
+    }
+
+    fn add_call(&mut self, thread: &Thread) {
+        if let Some(name) = &thread.receive_syscall {
+            match self.receive_calls.iter_mut().find(|(n, _)| n == name) {
+                Some((_, threads)) => *threads += thread.count,
+                None => self.receive_calls.push((name.clone(), thread.count)),
+            }
+        }
     }
 
     /// Episodes of the model.
@@ -180,6 +199,19 @@ impl Tally {
     /// Episodes that name a model.
     pub fn decided(&self) -> u64 {
         self.slept + self.narrow + self.polled + self.wide + self.signalled + self.completed
+    }
+
+    /// Whether so many receives found their data at once that to wait for it is the exception, on connections that were
+    /// asked by calls that may wait and that nobody waits for in another way.
+    pub fn never_waited(&self) -> bool {
+        let others = self.polled + self.wide + self.signalled + self.completed + self.undecided;
+        let asked = share(self.asked_blocking, self.listed) >= WINNER_SHARE;
+        let watched = self.all_waits_many + self.all_rings + self.in_epoll + self.o_async;
+        self.immediate >= IMMEDIATE_RECEIVES
+            && self.listed >= WIDTH_CONNECTIONS
+            && self.decided() < HIGH_EPISODES
+            && asked
+            && others + watched == 0
     }
 
     /// Share of waits over exactly one peer, among those over any.

@@ -6,11 +6,13 @@
 pub mod build;
 mod cohort;
 pub mod doctor;
+mod exchanges;
 pub mod export;
 pub mod json;
 pub mod ledger;
 mod ledger_table;
 pub mod list;
+mod peers;
 mod phases;
 pub mod residual;
 #[cfg(test)]

@@ -106,19 +106,19 @@ pub fn call_lines(report: &Report) -> Vec<String> {
 
 /// Whom the target waited for longest.
 pub fn peers(page: &mut Page, peers: &[Peer]) {
-    let waited: Vec<&Peer> = peers.iter().filter(|p| p.wait_ns > 0).collect();
+    let waited: Vec<&Peer> = peers.iter().filter(|p| p.wait_ns + p.reply_ns > 0).collect();
     if waited.is_empty() {
         return;
     }
     let mut table = Builder::default();
-    table.push_record(["Waited in receives for", "side", "conns", "waits", "time", "bytes"]);
+    table.push_record(["Waited for", "side", "conns", "in receives", "for replies", "bytes"]);
     for peer in waited.iter().take(PEERS) {
         table.push_record([
             cut(&peer.address, 30),
             format!("{:?}", peer.side).to_lowercase(),
             unit::count(peer.connections),
-            unit::count(peer.waits),
             unit::time(peer.wait_ns),
+            replies(peer),
             unit::bytes(peer.bytes),
         ]);
     }
@@ -127,6 +127,10 @@ pub fn peers(page: &mut Page, peers: &[Peer]) {
     if waited.len() > PEERS {
         page.item("·", &format!("{} more in the JSON report", waited.len() - PEERS));
     }
+}
+
+fn replies(peer: &Peer) -> String {
+    if peer.replies == 0 { "–".to_owned() } else { unit::time(peer.reply_ns) }
 }
 
 /// Receives and accepts of all threads, ended ones too.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -21,17 +22,21 @@ pub struct Lab {
     script: PathBuf,
     /// [`STATE`].
     pub state: PathBuf,
+    /// Where servers run and what they need is built: [`STATE`], where their users can enter it.
+    run: PathBuf,
 }
 
 impl Lab {
     /// That of this workspace.
     pub fn new(root: &Path) -> Lab {
-        Lab { script: root.join("truth/lab"), state: root.join(STATE) }
+        let state = root.join(STATE);
+        let run = if can_be_entered(root) { state.clone() } else { std::env::temp_dir().join("trace-truth") };
+        Lab { script: root.join("truth/lab"), state, run }
     }
 
     fn command(&self) -> Command {
         let mut lab = Command::new("bash");
-        process::isolate(&mut lab).arg(&self.script).env("LAB_RUN", &self.state).env("LAB_TIMEOUT", PATIENCE);
+        process::isolate(&mut lab).arg(&self.script).env("LAB_RUN", &self.run).env("LAB_TIMEOUT", PATIENCE);
         if let Some(toolchain) = std::env::var_os("RUSTUP_TOOLCHAIN") {
             lab.env("RUSTUP_TOOLCHAIN", toolchain);
         }
@@ -41,11 +46,7 @@ impl Lab {
 
     /// Installs and builds what is missing; what it does goes to stdout as it does it.
     pub fn install(&self, names: &[&str]) -> Result<()> {
-        println!(
-            "truth: installing what {} configurations lack, below {}",
-            names.len(),
-            self.state.display()
-        );
+        println!("truth: installing what {} configurations lack, below {}", names.len(), self.run.display());
         process::run(self.command().arg("install").args(names))
     }
 
@@ -73,5 +74,27 @@ impl Lab {
         let directory = self.state.join(name);
         fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         Ok(directory)
+    }
+}
+
+/// Whether other users can enter a directory, and so every one above it: servers give root's rights away.
+fn can_be_entered(directory: &Path) -> bool {
+    let others = |at: &Path| fs::metadata(at).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0);
+    directory.ancestors().all(others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_closed_to_others_if_one_above_it_is() {
+        assert!(can_be_entered(Path::new("/usr/bin")));
+        let private = tempfile::tempdir().unwrap();
+        let below = private.path().join("below");
+        fs::create_dir(&below).unwrap();
+        fs::set_permissions(&below, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(private.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(!can_be_entered(&below));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -54,6 +54,24 @@ pub fn read_back(reports: &Path, name: &str, label: &Label, loads: &[Load]) -> V
         reading: read(*load),
     };
     loads.iter().map(observation).collect()
+}
+
+/// Makes the reports of what was kept of one configuration anew; of what was not kept there is none.
+///
+/// # Errors
+/// When `trace` cannot report on a file.
+pub fn judge_anew(trace: &Path, kept: &Path, reports: &Path, name: &str, loads: &[Load]) -> Result<()> {
+    for load in loads {
+        let (snapshot, report) =
+            (kept.join(format!("{name}-{load}.trace")), report_of(reports, name, load.name()));
+        let _ = fs::remove_file(&report);
+        if snapshot.exists() {
+            let mut command = Command::new(trace);
+            command.arg("report").arg(&snapshot).args(["--format", "json"]).arg("--output").arg(&report);
+            process::run(command.stdout(Stdio::null()))?;
+        }
+    }
+    Ok(())
 }
 
 fn report_of(reports: &Path, name: &str, load: &str) -> PathBuf {

@@ -42,6 +42,13 @@ pub fn is_confidently_wrong(observation: &Observation, axis: Axis) -> bool {
     Outcome::of(observation, axis) == Outcome::Wrong && is_sure(axis)
 }
 
+/// Whether both axes are accepted, or at least one of them is wrong for sure: nothing that another look would better.
+pub fn is_settled(observation: &Observation) -> bool {
+    let accepted = |axis| Outcome::of(observation, axis) == Outcome::Accepted;
+    Axis::ALL.into_iter().all(accepted)
+        || Axis::ALL.into_iter().any(|axis| is_confidently_wrong(observation, axis))
+}
+
 /// How often what came of comparisons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
