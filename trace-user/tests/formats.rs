@@ -6,6 +6,8 @@
 
 #[path = "formats/browser.rs"]
 mod browser;
+#[path = "snapshot/packed.rs"]
+mod packed;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -237,7 +239,46 @@ fn the_page_shows_the_figures_of_the_report_in_a_browser_and_asks_nobody() {
     }
 }
 
-/// What the test above looks for is found where it is.
+/// Names that would do harm where they are obeyed, in a saved measurement: not one is.
+#[test]
+fn hostile_names_come_out_inert_in_every_format() {
+    let directory = TempDir::new().unwrap();
+    for harm in [
+        "</script><script>document.title='HARM'</script>",
+        "\"><img src=http://192.0.2.1/x.png onerror=alert(1)>",
+        "=cmd|'/c calc'!A0\r\n,;\"",
+        "\u{1b}[2J\u{202e}\u{9b}\n{HARM=\"1\"} 1;\u{fffd}",
+    ] {
+        let mut document = packed::saved();
+        let snapshot = &mut document["snapshot"];
+        for (at, field) in [("/processes", "comm"), ("/processes", "exe"), ("/threads", "comm")] {
+            for item in snapshot.pointer_mut(at).unwrap().as_array_mut().unwrap() {
+                item[field] = json!(harm);
+            }
+        }
+        for connection in snapshot["connections"].as_array_mut().unwrap() {
+            connection["address"] = json!(harm);
+        }
+        snapshot["tool"]["command"] = json!(["trace", "run", "--", harm]);
+        let saved = directory.path().join("hostile.trace");
+        std::fs::write(&saved, packed::pack(&document)).unwrap();
+        for extension in FORMATS {
+            let path = directory.path().join(format!("hostile.{extension}"));
+            let mut command = Command::new(trace());
+            command.arg("report").arg(&saved).args(["--force", "--output"]).arg(&path);
+            assert!(command.output().unwrap().status.success());
+            let text = std::fs::read_to_string(path).unwrap();
+            let obeyed =
+                text.chars().find(|c| c.is_control() && *c != '\n' || matches!(c, '\u{202e}' | '\u{fffd}'));
+            assert_eq!(obeyed, None, "{extension}");
+        }
+        let seen = browser::open(&directory.path().join("hostile.html"));
+        assert_eq!((seen.complaints, seen.requests), (Vec::new(), 0));
+        assert!(!seen.page.contains("<title>HARM"));
+    }
+}
+
+/// What tests of the page look for is found where it is.
 #[test]
 fn a_page_that_complains_and_asks_is_noticed() {
     let directory = TempDir::new().unwrap();

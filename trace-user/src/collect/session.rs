@@ -96,6 +96,7 @@ impl<'a> Session<'a> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             tier: "full".to_owned(),
             object_sha256: object::sha256(&object),
+            command: Some(std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()),
         };
         let mut session = Session {
             options,

@@ -47,6 +47,7 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
             version: snapshot.tool.version.clone(),
             tier: snapshot.tool.tier.clone(),
             object_sha256: snapshot.tool.object_sha256.clone(),
+            command: snapshot.tool.command.clone(),
         },
         host: Host { kernel: snapshot.host.kernel.clone(), arch: snapshot.host.arch.clone() },
         window: snapshot.window.clone(),

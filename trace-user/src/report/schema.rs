@@ -86,6 +86,9 @@ pub struct Tool {
     pub tier: String,
     /// SHA-256 of the probe object.
     pub object_sha256: String,
+    /// Addition: the command line that measured; `None` where it was not kept.
+    #[serde(default)]
+    pub command: Option<Vec<String>>,
 }
 
 /// The machine.

@@ -39,7 +39,7 @@ const VERDICT: &str = "window.started_at window.duration_ns window.ended_by wind
     io_model.caller io_model.callee server_model.name server_model.qualifier server_model.units \
     server_model.count server_model.confidence turns.count turns.receive_ns turns.build_ns turns.send_ns \
     turns.service_p50_ns turns.service_p99_ns cost.bpf_run_ns cost.events cost.cpu_share cost.map_bytes \
-    calibration.floor_ns residual.share tool.version tool.tier host.kernel host.arch";
+    calibration.floor_ns residual.share tool.version tool.tier tool.object_sha256 host.kernel host.arch";
 const EVIDENCE: &str = "verdict code kind for measured threshold text";
 const RECEIVES: &str = "receives.calls receives.with_data receives.eof receives.eagain receives.interrupted \
     receives.failed receives.bytes receives.slept receives.after_ready receives.polled receives.signalled \

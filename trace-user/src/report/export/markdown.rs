@@ -40,6 +40,9 @@ pub fn render(report: &Report, layout: Layout) -> String {
     words::turns(report).iter().for_each(|line| page.item(line));
     page.heading("How far to trust it");
     trust::lines(report).iter().for_each(|line| page.item(line));
+    if let Some(command) = words::command(report) {
+        page.item(&format!("measured by the command: {command}"));
+    }
     losses(&mut page, report);
     page.0
 }

@@ -41,6 +41,18 @@ pub enum ReportFormat {
 pub const EXTENSIONS: &str = ".txt, .table, .json, .jsonl, .csv, .md, .html, .folded, .prom";
 
 impl ReportFormat {
+    /// All formats; csv with the table that it has if none is named.
+    pub const ALL: [ReportFormat; 8] = [
+        ReportFormat::Table,
+        ReportFormat::Json,
+        ReportFormat::Jsonl,
+        ReportFormat::Csv(csv::Table::Threads),
+        ReportFormat::Markdown,
+        ReportFormat::Html,
+        ReportFormat::Folded,
+        ReportFormat::Prometheus,
+    ];
+
     /// The format that the extension of `path` stands for. A `.csv` holds the table that stands before it, as
     /// in `web.peers.csv`, else the `usual` one.
     pub fn of(path: &Path, usual: csv::Table) -> Option<ReportFormat> {

@@ -35,6 +35,16 @@ pub fn window(report: &Report) -> String {
     )
 }
 
+/// The command line that measured, as a shell would read it.
+pub fn command(report: &Report) -> Option<String> {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:=,+@%".contains(c);
+    let quoted = |word: &String| match word.is_empty() || !word.chars().all(plain) {
+        true => format!("'{}'", word.replace('\'', "'\\''")),
+        false => word.clone(),
+    };
+    Some(report.tool.command.as_ref()?.iter().map(quoted).collect::<Vec<_>>().join(" "))
+}
+
 /// The verdict on files, where it is not the verdict itself.
 pub fn files(report: &Report) -> Option<&IoVerdict> {
     let verdict = &report.verdict.io_model;

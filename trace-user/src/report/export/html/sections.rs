@@ -106,7 +106,8 @@ pub fn environment(report: &Report) -> Markup {
         None => html! { "not measured" },
     };
     let pids: Vec<String> = report.target.pids.iter().map(u32::to_string).collect();
-    let rows: [(&str, Markup); 12] = [
+    let command = words::command(report);
+    let rows: [(&str, Markup); 13] = [
         ("Processes asked for", html! { (pids.join(", ")) }),
         ("Executable", html! { (Html(report.target.exe.as_deref().unwrap_or("not known"))) }),
         (
@@ -122,6 +123,7 @@ pub fn environment(report: &Report) -> Markup {
         ("Stolen by the hypervisor", optional("/window/steal_ns", window.steal_ns, unit::time)),
         ("Kernel", html! { (Html(&report.host.kernel)) " " (Html(&report.host.arch)) }),
         ("Measured by", html! { "trace " (Html(&report.tool.version)) ", tier " (Html(&report.tool.tier)) }),
+        ("Command", html! { (Html(command.as_deref().unwrap_or("not known"))) }),
         ("Probe object, SHA-256", html! { (Html(&report.tool.object_sha256)) }),
         ("Run time of the probes", optional("/cost/bpf_run_ns", cost.bpf_run_ns, unit::time)),
         ("Events", optional("/cost/events", cost.events, unit::count)),
