@@ -22,7 +22,7 @@ pub use about::{CompletionsArgs, ManArgs, SchemaArgs};
 pub use again::ReportArgs;
 pub use command::RunArgs;
 pub use look::{DoctorArgs, FormatArgs, ListArgs};
-pub use measure::{MeasureArgs, TierArg, WriteArgs};
+pub use measure::{MeasureArgs, ReportFormatArg, TierArg, WriteArgs};
 pub use saved::{CheckArgs, DiffArgs, ExplainArgs, RedactArgs};
 
 /// Which of Stevens' five I/O models a running process uses, which server model, and where its threads' time
@@ -71,7 +71,7 @@ Examples:
   sudo trace attach --port 8080 --duration 10s
   sudo trace attach --pid 4711 --format json > report.json
   sudo trace attach --name nginx --duration 1m --output nginx.trace
-  trace report nginx.trace
+  trace report nginx.trace --output nginx.html
   trace diff before.trace after.trace
   trace check nginx.trace --expect io_model=multiplexing
   trace explain multiplexing
@@ -158,9 +158,10 @@ The first SIGINT, SIGTERM or SIGHUP ends the window: the report is written, and 
 Examples:
   sudo trace attach --pid 4711 --duration 10s
   sudo trace attach --port 5432                      until Ctrl-C
-  sudo trace attach --name nginx --duration 1m --output nginx.trace nginx.json
+  sudo trace attach --name nginx --duration 1m --output nginx.trace nginx.html
   sudo trace attach --pid 4711 --pid 4712 --no-follow --threads
-  sudo trace attach --port 80 --duration 5s --format json --quiet | jq .verdict.io_model.name";
+  sudo trace attach --port 80 --duration 5s --format json --quiet | jq .verdict.io_model.name
+  sudo trace attach --port 80 --interval 1s --format jsonl | jq --unbuffered .verdict.io_model.shares";
 
 /// Options of `trace demo`.
 #[derive(Clone, Debug, Args)]

@@ -66,6 +66,10 @@ pub struct Tool {
     pub tier: String,
     /// SHA-256 of the probe object.
     pub object_sha256: String,
+    /// Its command line, as it was typed; `None` in files of versions that did not keep it. Of `trace run` it holds
+    /// the command, which is not to be trusted more than the target's names.
+    #[serde(default)]
+    pub command: Option<Vec<String>>,
 }
 
 /// The machine.
@@ -100,6 +104,8 @@ pub enum EndedBy {
     Interrupt,
     /// The target ended.
     TargetExit,
+    /// It had not ended: this is an interval report.
+    Open,
 }
 
 /// One process of the target.

@@ -227,8 +227,8 @@ fn an_output_that_cannot_be_written_is_found_before_measuring() {
         ("old.json", "--force"),
         ("link.json", "symbolic link"),
         ("dir.json", "directory"),
-        ("report.xml", ".json, .txt, .table or .trace"),
-        ("report", ".json, .txt, .table or .trace"),
+        ("report.xml", ".folded, .prom or .trace"),
+        ("report", ".folded, .prom or .trace"),
     ] {
         let path = dir.path().join(file);
         let path = path.to_str().expect("UTF-8");

@@ -96,6 +96,7 @@ impl<'a> Session<'a> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             tier: "full".to_owned(),
             object_sha256: object::sha256(&object),
+            command: Some(std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()),
         };
         let mut session = Session {
             options,
@@ -238,6 +239,7 @@ impl<'a> Session<'a> {
         let begun = Instant::now();
         let deadline = self.options.duration.map(|d| begun + d);
         let mut next_interim = begun + INTERIM;
+        let mut next_interval = self.options.interval.map(|every| begun + every);
         self.sampler = Sampler::begin(&self.probes.ebpf);
         let ended_by = loop {
             if stop() {
@@ -253,14 +255,25 @@ impl<'a> Session<'a> {
             }
             if now >= next_interim {
                 next_interim = now + INTERIM;
-                let span = Span { start: self.control.start, end: clock::now() };
-                let snapshot = self.snapshot(span, EndedBy::Interrupt, &BTreeMap::new(), &BTreeMap::new())?;
-                progress(Progress::Interim(Box::new(snapshot)));
+                progress(Progress::Interim(Box::new(self.so_far()?)));
+            }
+            if let (Some(next), Some(every)) = (next_interval, self.options.interval)
+                && now >= next
+            {
+                // What is late does not make the next one late.
+                next_interval = Some(next.max(now - every) + every);
+                progress(Progress::Interval(Box::new(self.so_far()?)));
             }
             let until = deadline.map_or(TICK, |d| d.saturating_duration_since(Instant::now()).min(TICK));
             std::thread::sleep(until);
         };
         self.finish(ended_by)
+    }
+
+    /// What was seen since the window's start; threads without an event stay unknown until its end.
+    fn so_far(&mut self) -> Result<Snapshot, Failure> {
+        let span = Span { start: self.control.start, end: clock::now() };
+        self.snapshot(span, EndedBy::Open, &BTreeMap::new(), &BTreeMap::new())
     }
 
     /// Folds the records of ended threads and frees them; returns how many threads live.

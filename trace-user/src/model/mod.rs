@@ -2,6 +2,7 @@
 
 pub mod balance;
 pub mod findings;
+pub mod following;
 pub mod io_model;
 mod loops;
 pub mod roles;
@@ -70,6 +71,7 @@ pub fn classify(snapshot: &Snapshot) -> Verdicts {
         server_model,
         balance: balance::of(snapshot),
         handovers: balance::handovers(snapshot),
+        following: Some(following::of(snapshot)),
         io_model,
         processes,
         threads,

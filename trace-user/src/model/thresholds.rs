@@ -126,5 +126,9 @@ pub const UPSTREAM_REPLIES: u64 = 30;
 /// Time of these replies for the time of building all answers, from which workers wait for that address.
 pub const UPSTREAM_SHARE: f64 = 0.5;
 
+/// Share of answers that can be followed by thread id, from which that is said to work: who traces so may miss one request
+/// in a hundred. A convention.
+pub const FOLLOWED: f64 = 0.99;
+
 /// Quantile of the normal distribution for a two-sided 95 % interval.
 pub const Z95: f64 = 1.959_963_985;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::balance::Balance;
+use super::following::Following;
 use crate::snapshot::Handovers;
 
 /// The five I/O models of Stevens, and the two ways of not naming one.
@@ -218,6 +219,8 @@ pub struct Verdicts {
     pub balance: Option<Balance>,
     /// How connections came to those who serve them.
     pub handovers: Handovers,
+    /// Whether requests can be followed by thread id.
+    pub following: Option<Following>,
     /// Worth a second look.
     pub findings: Vec<Finding>,
     /// What cannot be seen in this run, each a sentence.

@@ -69,6 +69,13 @@ fn words(way: Handover) -> &'static str {
     }
 }
 
+/// Whether requests can be followed by thread id.
+pub fn advice(page: &mut Page, report: &Report) {
+    if let Some(following) = &report.following {
+        page.heading(&format!("Following requests: {}", following.advice));
+    }
+}
+
 /// What loops do between their waits, the busiest first.
 pub fn loops(page: &mut Page, report: &Report) {
     let threads = report.processes.iter().flat_map(|p| &p.threads);

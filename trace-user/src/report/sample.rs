@@ -15,7 +15,12 @@ use crate::snapshot::{
 /// Ten seconds of one process with so many alike threads.
 pub fn snapshot(threads: u32) -> Snapshot {
     Snapshot {
-        tool: Tool { version: "0.1.0".into(), tier: "full".into(), object_sha256: "0".repeat(64) },
+        tool: Tool {
+            version: "0.1.0".into(),
+            tier: "full".into(),
+            object_sha256: "0".repeat(64),
+            command: Some(["trace", "attach", "--pid", "100"].map(str::to_owned).into()),
+        },
         host: Host { kernel: "6.18.0-test".into(), arch: "x86_64".into() },
         window: Window {
             started_at: "2026-01-01T00:00:00Z".into(),
@@ -150,6 +155,7 @@ pub fn verdicts(snapshot: &Snapshot) -> Verdicts {
     Verdicts {
         balance: None,
         handovers: BTreeMap::new(),
+        following: None,
         server_model: ServerVerdict {
             name: "multi-reactor".into(),
             qualifier: None,

@@ -15,6 +15,7 @@ use super::ledger::Ledger;
 use super::residual::Residual;
 use super::turns::Turns;
 use crate::model::balance::Balance;
+use crate::model::following::Following;
 use crate::model::verdict::{Confidence, Finding, IoModel, IoVerdict, Role, ServerVerdict};
 use crate::snapshot::{
     Announced, Episodes, EventLoop, Handovers, InFlight, Readiness, Schedstat, Storage, Window,
@@ -50,6 +51,9 @@ pub struct Report {
     /// Addition: how evenly the work is spread over those who serve; `None` for fewer than two of them.
     #[serde(default)]
     pub balance: Option<Balance>,
+    /// Addition: whether requests can be followed by the id of the thread that received them.
+    #[serde(default)]
+    pub following: Option<Following>,
     /// Per account: (largest value of the bucket in ns, count).
     pub distributions: BTreeMap<Account, Vec<(u64, u64)>>,
     /// Worth a second look.
@@ -82,6 +86,9 @@ pub struct Tool {
     pub tier: String,
     /// SHA-256 of the probe object.
     pub object_sha256: String,
+    /// Addition: the command line that measured; `None` where it was not kept.
+    #[serde(default)]
+    pub command: Option<Vec<String>>,
 }
 
 /// The machine.

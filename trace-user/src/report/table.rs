@@ -17,6 +17,9 @@ pub fn render(report: &Report, layout: Layout) -> String {
     phases::phases(&mut page, report);
     phases::calls(&mut page, report);
     exchanges::exchanges(&mut page, report);
+    if layout.advise {
+        exchanges::advice(&mut page, report);
+    }
     exchanges::loops(&mut page, report);
     phases::peers(&mut page, &report.peers);
     trust::trust(&mut page, report);
@@ -39,6 +42,7 @@ fn head(page: &mut Page, report: &Report) {
                 EndedBy::Duration => "the whole window",
                 EndedBy::Interrupt => "ended by a signal",
                 EndedBy::TargetExit => "ended with the target",
+                EndedBy::Open => "so far",
             },
         ),
     );
@@ -58,7 +62,7 @@ mod tests {
 
     fn text(snapshot: &crate::snapshot::Snapshot, threads: bool) -> String {
         let report = build::build(snapshot, &sample::verdicts(snapshot));
-        let text = render(&report, Format::Table, Layout { threads }).expect("a table");
+        let text = render(&report, Format::Table, Layout { threads, advise: true }).expect("a table");
         for line in text.lines() {
             assert!(get_line_width(line) <= 80, "{} columns: {line}", get_line_width(line));
             assert!(!line.chars().any(super::super::sanitize::is_hostile), "{line:?}");

@@ -19,7 +19,7 @@ use crate::failure::{Code, Failure};
 /// Signals that mean: enough.
 const SIGNALS: [c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 /// Files that can be watched over at once.
-pub const MAX_PARTIAL: usize = 16;
+pub const MAX_PARTIAL: usize = 64;
 /// Signals this close together are one request: timeout(1) signals its child and then the child's whole
 /// group.
 const SAME_REQUEST_NS: u64 = 20_000_000;

@@ -4,8 +4,9 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use trace_user::model;
+use trace_user::report::export::ReportFormat;
 use trace_user::report::sanitize::is_hostile;
-use trace_user::report::{Format, Layout, build, render};
+use trace_user::report::{Layout, build};
 use trace_user::snapshot::file;
 
 use super::packed::{SAVED, pack, saved};
@@ -115,8 +116,10 @@ fn everywhere(value: &mut Value, n: u64) {
 fn is_reported_on(bytes: &[u8]) -> bool {
     let Ok(snapshot) = file::decode(bytes) else { return false };
     let report = build::build(&snapshot, &model::classify(&snapshot));
-    for (format, threads) in [(Format::Table, false), (Format::Table, true), (Format::Json, false)] {
-        let text = render(&report, format, Layout { threads }).unwrap();
+    for (format, threads) in
+        ReportFormat::ALL.into_iter().flat_map(|format| [(format, false), (format, true)])
+    {
+        let text = format.export(&report, Layout { threads, advise: true }).unwrap();
         assert!(!text.chars().any(|c| c != '\n' && is_hostile(c)), "{text:?}");
     }
     assert_eq!(file::encode(&snapshot).ok().map(|again| file::decode(&*again).is_ok()), Some(true));
