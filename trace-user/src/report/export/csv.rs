@@ -38,7 +38,8 @@ const VERDICT: &str = "window.started_at window.duration_ns window.ended_by wind
     target.processes target.threads io_model.name io_model.mechanism io_model.qualifier io_model.confidence \
     io_model.caller io_model.callee server_model.name server_model.qualifier server_model.units \
     server_model.count server_model.confidence turns.count turns.receive_ns turns.build_ns turns.send_ns \
-    turns.service_p50_ns turns.service_p99_ns cost.bpf_run_ns cost.events cost.cpu_share cost.map_bytes \
+    turns.service_p50_ns turns.service_p99_ns turns.build_p50_ns balance.workers balance.gini \
+    balance.gini_connections balance.gini_cpu balance.spread balance.cause cost.bpf_run_ns cost.events cost.cpu_share cost.map_bytes \
     calibration.floor_ns residual.share tool.version tool.tier tool.object_sha256 host.kernel host.arch";
 const EVIDENCE: &str = "verdict code kind for measured threshold text";
 const RECEIVES: &str = "receives.calls receives.with_data receives.eof receives.eagain receives.interrupted \
@@ -52,8 +53,10 @@ const PROCESSES: &str =
 const THREADS: &str = "pid process tid comm role io_model confidence lived_ns";
 const THREADS_END: &str = "receive_syscall readiness.calls readiness.slept readiness.returned readiness.empty \
     readiness.events sends sent_bytes sleeps preemptions check.run_ns check.delay_ns in_flight.syscall \
-    in_flight.account in_flight.since_ns in_flight.before_attach waited_before silent kernel_io";
-const PEERS: &str = "side address connections waits wait_ns receives bytes";
+    in_flight.account in_flight.since_ns in_flight.before_attach waited_before silent kernel_io busy_share \
+    event_loop.iterations event_loop.ns event_loop.blocked_ns event_loop.without_work event_loop.longest.ns \
+    event_loop.longest_sleep_ns event_loop.longest_sleep_syscall";
+const PEERS: &str = "side address connections waits wait_ns receives bytes replies reply_ns";
 const DISTRIBUTIONS: &str = "account upper_ns count";
 const FINDINGS: &str = "code severity title evidence advice";
 const LOSSES: &str = "counter count";
@@ -135,7 +138,7 @@ fn rows(report: &Report, table: Table) -> serde_json::Result<Vec<Value>> {
     Ok(match table {
         Table::Verdict => vec![json!({
             "window": report.window, "target": report.target, "io_model": report.verdict.io_model,
-            "server_model": report.verdict.server_model, "turns": report.turns, "cost": report.cost,
+            "server_model": report.verdict.server_model, "turns": report.turns, "balance": report.balance, "cost": report.cost,
             "calibration": report.calibration, "residual": report.residual, "tool": report.tool,
             "host": report.host,
         })],

@@ -7,12 +7,14 @@ use trace_common::account::Account;
 use super::super::cohort::{Cohort, cohorts, role_name};
 use super::super::sanitize::Markdown;
 use super::super::schema::Report;
-use super::super::{Layout, phases, trust, unit, verdict_text};
+use super::super::{Layout, exchanges, phases, trust, unit, verdict_text};
 use super::words;
 use crate::model::verdict::{Evidence, IoVerdict};
 
 /// Peers that are listed.
 const PEERS: usize = 20;
+/// Loops that are listed.
+const LOOPS: usize = 20;
 
 /// The report as a document.
 pub fn render(report: &Report, layout: Layout) -> String {
@@ -36,8 +38,7 @@ pub fn render(report: &Report, layout: Layout) -> String {
     ledger(&mut page, report, layout);
     two_phases(&mut page, report);
     peers(&mut page, report);
-    page.heading("Turns");
-    words::turns(report).iter().for_each(|line| page.item(line));
+    exchanges(&mut page, report);
     page.heading("How far to trust it");
     trust::lines(report).iter().for_each(|line| page.item(line));
     if let Some(command) = words::command(report) {
@@ -114,12 +115,30 @@ fn two_phases(page: &mut Page, report: &Report) {
     phases::call_lines(report).iter().for_each(|line| page.item(line.trim_start()));
 }
 
+/// Turns, hand-over, balance and loops.
+fn exchanges(page: &mut Page, report: &Report) {
+    let lines: Vec<String> = words::exchanges(report);
+    if !lines.is_empty() {
+        page.heading("Exchanges");
+        lines.iter().for_each(|line| page.item(line));
+    }
+    let loops = exchanges::loop_rows(report);
+    if !loops.is_empty() {
+        page.heading("Loops");
+        page.table(
+            &exchanges::LOOP_HEAD.map(str::to_owned),
+            loops.iter().take(LOOPS).map(|row| row.to_vec()),
+        );
+    }
+}
+
 fn peers(page: &mut Page, report: &Report) {
     if report.peers.is_empty() {
         return;
     }
     page.heading("Peers");
-    let head = ["address", "side", "connections", "waits", "time", "receives", "bytes"].map(str::to_owned);
+    let head = ["address", "side", "connections", "waits", "in receives", "for replies", "receives", "bytes"]
+        .map(str::to_owned);
     let rows = report.peers.iter().take(PEERS).map(|peer| {
         vec![
             peer.address.clone(),
@@ -127,6 +146,7 @@ fn peers(page: &mut Page, report: &Report) {
             unit::count(peer.connections),
             unit::count(peer.waits),
             unit::time(peer.wait_ns),
+            words::replies(peer),
             unit::count(peer.receives),
             unit::bytes(peer.bytes),
         ]

@@ -26,6 +26,7 @@ pub fn render(report: &Report, layout: Layout) -> String {
     ledger(&mut text, report, layout);
     receives(&mut text, report);
     distributions(&mut text, report);
+    exchanges(&mut text, report);
     peers(&mut text, report);
     trust(&mut text, report);
     text.0
@@ -157,12 +158,33 @@ fn distributions(text: &mut Text, report: &Report) {
     text.family("trace_duration_seconds", "gauge", help, report.distributions.iter().flat_map(at));
 }
 
+fn exchanges(text: &mut Text, report: &Report) {
+    let turns = &report.turns;
+    if let Some(count) = turns.count {
+        text.one("trace_turns", "Exchanges on server-side connections in the window.", count);
+    }
+    let part = |name: &str, ns: Option<u64>| Some((vec![("part", name.to_owned())], seconds(ns?)));
+    let parts =
+        [part("receive", turns.receive_ns), part("build", turns.build_ns), part("send", turns.send_ns)];
+    text.family("trace_turn_mean_seconds", "gauge", "Mean time of an exchange.", parts.into_iter().flatten());
+    let at = |name: &str, ns: Option<u64>| Some((vec![("quantile", name.to_owned())], seconds(ns?)));
+    let service = [at("0.5", turns.service_p50_ns), at("0.99", turns.service_p99_ns)];
+    text.family("trace_service_seconds", "gauge", "Service time.", service.into_iter().flatten());
+    if let Some(balance) = &report.balance {
+        let by = |name: &str, gini: f64| (vec![("by", name.to_owned())], gini);
+        let ginis = [by("receives", balance.gini), by("cpu", balance.gini_cpu)];
+        text.family("trace_balance_gini", "gauge", "0 where all workers do alike.", ginis);
+    }
+}
+
 fn peers(text: &mut Text, report: &Report) {
     let of = |peer: &super::super::schema::Peer| {
         vec![("side", format!("{:?}", peer.side).to_lowercase()), ("address", peer.address.clone())]
     };
     let waits = report.peers.iter().map(|peer| (of(peer), seconds(peer.wait_ns)));
     text.family("trace_peer_wait_seconds", "gauge", "Time asleep in receives by peer.", waits);
+    let replies = report.peers.iter().map(|peer| (of(peer), seconds(peer.reply_ns)));
+    text.family("trace_peer_reply_seconds", "gauge", "Time until the replies of a peer.", replies);
     let bytes = report.peers.iter().map(|peer| (of(peer), peer.bytes));
     text.family("trace_peer_received_bytes", "gauge", "Bytes received by peer.", bytes);
     let connections = report.peers.iter().map(|peer| (of(peer), peer.connections));

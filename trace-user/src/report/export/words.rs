@@ -3,8 +3,8 @@
 use trace_common::account::Account;
 
 use super::super::cohort::Cohort;
-use super::super::schema::Report;
-use super::super::unit;
+use super::super::schema::{Peer, Report};
+use super::super::{exchanges, unit};
 use crate::model::storage::QUALIFIER;
 use crate::model::verdict::IoVerdict;
 use crate::snapshot::EndedBy;
@@ -51,18 +51,14 @@ pub fn files(report: &Report) -> Option<&IoVerdict> {
     verdict.storage.as_deref().filter(|_| verdict.qualifier.as_deref() != Some(QUALIFIER))
 }
 
-/// What is known of the exchanges, a line each.
-pub fn turns(report: &Report) -> Vec<String> {
-    let turns = &report.turns;
-    let Some(count) = turns.count else { return vec!["not measured".into()] };
-    let time = |ns: Option<u64>| ns.map_or_else(|| "not measured".into(), unit::time);
-    vec![
-        format!("{} on server-side connections", unit::plural(count, "exchange", "exchanges")),
-        format!("receive {}", time(turns.receive_ns)),
-        format!("build {}", time(turns.build_ns)),
-        format!("send {}", time(turns.send_ns)),
-        format!("service time: median {}, p99 {}", time(turns.service_p50_ns), time(turns.service_p99_ns)),
-    ]
+/// What is known of exchanges and of how connections are spread, a sentence each.
+pub fn exchanges(report: &Report) -> Vec<String> {
+    exchanges::turns(report).into_iter().chain(exchanges::spread(report)).collect()
+}
+
+/// How long the target waited for the replies of a peer.
+pub fn replies(peer: &Peer) -> String {
+    if peer.replies == 0 { "–".into() } else { unit::time(peer.reply_ns) }
 }
 
 /// Share and time of a cohort in `account`: `≥99.1% 2.97 s`.

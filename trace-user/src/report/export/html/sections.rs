@@ -4,16 +4,18 @@ use maud::{Markup, html};
 
 use super::super::super::sanitize::Html;
 use super::super::super::schema::Report;
-use super::super::super::{trust as words_of_trust, unit};
+use super::super::super::{exchanges, trust as words_of_trust, unit};
 use super::super::words;
 use super::{figure_at, section, table};
 
 /// Peers that have a row.
 const PEERS: usize = 100;
+/// Loops that have a row.
+const LOOPS: usize = 40;
 
 /// Whom it exchanged data with.
 pub fn peers(report: &Report) -> Markup {
-    let head = ["Address", "Side", "Connections", "Waits", "Time asleep", "Receives", "Bytes"];
+    let head = ["Address", "Side", "Connections", "Waits", "In receives", "For replies", "Receives", "Bytes"];
     let rows = html! {
         @for (i, peer) in report.peers.iter().take(PEERS).enumerate() {
             tr {
@@ -22,6 +24,7 @@ pub fn peers(report: &Report) -> Markup {
                 td.n { (figure_at(&format!("/peers/{i}/connections"), peer.connections, &unit::count(peer.connections))) }
                 td.n { (figure_at(&format!("/peers/{i}/waits"), peer.waits, &unit::count(peer.waits))) }
                 td.n { (figure_at(&format!("/peers/{i}/wait_ns"), peer.wait_ns, &unit::time(peer.wait_ns))) }
+                td.n { (words::replies(peer)) }
                 td.n { (figure_at(&format!("/peers/{i}/receives"), peer.receives, &unit::count(peer.receives))) }
                 td.n { (figure_at(&format!("/peers/{i}/bytes"), peer.bytes, &unit::bytes(peer.bytes))) }
             }
@@ -41,13 +44,43 @@ pub fn peers(report: &Report) -> Markup {
     )
 }
 
-/// Exchanges.
+/// Exchanges, and what loops do between their waits.
 pub fn turns(report: &Report) -> Markup {
+    let t = &report.turns;
+    let parts = [
+        ("Exchanges", "/turns/count", t.count, unit::count as fn(u64) -> String),
+        ("Receiving the request, mean", "/turns/receive_ns", t.receive_ns, unit::time),
+        ("Building the answer, mean", "/turns/build_ns", t.build_ns, unit::time),
+        ("Building the answer, median", "/turns/build_p50_ns", t.build_p50_ns, unit::time),
+        ("Sending it, mean", "/turns/send_ns", t.send_ns, unit::time),
+        ("Service time, median", "/turns/service_p50_ns", t.service_p50_ns, unit::time),
+        ("Service time, p99", "/turns/service_p99_ns", t.service_p99_ns, unit::time),
+    ];
+    let rows = html! {
+        @for (name, at, value, shown) in parts {
+            @if let Some(value) = value {
+                tr { th scope="row" { (name) } td.n { (figure_at(at, value, &shown(value))) } }
+            }
+        }
+    };
+    let loops = exchanges::loop_rows(report);
+    let loop_rows = html! {
+        @for [name, figures @ ..] in loops.iter().take(LOOPS) {
+            tr { th scope="row" { (Html(name)) } @for figure in figures { td.n { (Html(figure)) } } }
+        }
+    };
     section(
         "turns",
         "Turns",
         html! {
-            ul { @for line in words::turns(report) { li { (line) } } }
+            @if t.count.is_none() { p { "Not measured." } } @else {
+                div.small { (table("Exchanges on server-side connections", &["Part", "Figure"], rows)) }
+            }
+            @if !loops.is_empty() {
+                h3 { "Loops" }
+                (table("What loops do between their waits, the busiest first", &exchanges::LOOP_HEAD, loop_rows))
+                @if loops.len() > LOOPS { p.dim { ((loops.len() - LOOPS)) " more are in the JSON report." } }
+            }
         },
     )
 }
