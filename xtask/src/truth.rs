@@ -100,7 +100,7 @@ struct Chosen {
 pub fn run(args: &Args) -> Result<()> {
     let root = workspace::root();
     // Before anything is written that is in it.
-    let commit = commit(&root).unwrap_or_else(|_| "unknown".into());
+    let commit = commit(&root).unwrap_or_else(|_| "unknown".into()) + &other_work(args);
     let lab = Lab::new(&root);
     let chosen = choose(&root, args)?;
     if args.list {
@@ -272,6 +272,16 @@ fn commit(root: &Path) -> Result<String> {
     let mut git = std::process::Command::new("git");
     git.current_dir(root).args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);
     Ok(process::capture(&mut git)?.trim().to_owned())
+}
+
+/// What else the machine does before a measurement, which does not do it good.
+fn other_work(args: &Args) -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let busy = text.split(' ').next().and_then(|first| first.parse::<f64>().ok()).filter(|load| *load >= 1.0);
+    match busy {
+        Some(load) if !args.again => format!("; other jobs ran on the machine (load average {load} before)"),
+        _ => String::new(),
+    }
 }
 
 /// Writes a file, naming it when that fails.
