@@ -3,7 +3,10 @@
 //! An *episode* is one answer to "nothing is there": it begins when a thread comes to wait for a connection and ends
 //! with the first byte received on it. The way it ends names it.
 
+use crate::loss::Sink;
 use crate::ready::Width;
+use crate::thread::Thread;
+use crate::turn::Turn;
 
 /// Number of sides, a power of two for the verifier.
 pub const SIDES: usize = 8;
@@ -156,6 +159,20 @@ pub struct Conn {
     pub tid: u32,
     /// How often the receiving thread changed.
     pub handovers: u32,
+    /// The exchange in progress.
+    pub turn: Turn,
+    /// Replies that the target waited for, on the client side.
+    pub replies: u64,
+    /// From the end of the last send to the first byte, ns, over all replies.
+    pub reply_ns: u64,
+    /// When it was accepted; 0 if that was not seen.
+    pub accepted_at: u64,
+    /// Thread that accepted it; 0 if that was not seen.
+    pub accepted_by: u32,
+    /// Process of that thread.
+    pub accepted_in: u32,
+    /// Sends that moved bytes, in the window.
+    pub sends: u64,
     /// Remote address (IPv4 in the first four bytes).
     pub remote: [u8; 16],
     /// Local port, host order.
@@ -189,6 +206,50 @@ impl Conn {
     #[inline(always)]
     pub fn may_count(&self) -> bool {
         self.episodes < MAX_EPISODES
+    }
+
+    /// A send that moved bytes, from `entered` to `now`.
+    #[inline(always)]
+    pub fn sent(&mut self, entered: u64, now: u64) {
+        self.sends += 1;
+        self.turn.sent(entered, now);
+    }
+
+    /// The same by thread `t`, to the connection behind `sk`.
+    #[inline(always)]
+    pub fn sent_by(&mut self, t: &mut Thread, sk: u64, now: u64) {
+        let answers =
+            matches!(self.side(), Side::Server) && self.turn.began_at != 0 && !self.turn.is_answered();
+        if answers {
+            let count = if self.tid != t.tid {
+                &mut t.answers.handed
+            } else if t.received_from == sk {
+                &mut t.answers.followed
+            } else {
+                &mut t.answers.interleaved
+            };
+            *count += 1;
+        }
+        self.sent(t.call.entered_at, now);
+    }
+
+    /// The first byte came after something was sent.
+    #[inline(always)]
+    fn replied(&mut self, from: u64) {
+        if self.turn.sent_at != 0 {
+            self.replies += 1;
+            self.reply_ns = self.reply_ns.wrapping_add(from.saturating_sub(self.turn.sent_at));
+            self.turn.sent_at = 0;
+        }
+    }
+
+    /// No more data will come: whoever has answered is done.
+    #[inline(always)]
+    pub fn closed(&mut self, sink: &mut impl Sink) {
+        if matches!(self.side(), Side::Server) && self.turn.is_answered() {
+            sink.turn(self.turn.spent());
+            self.turn = Turn::NONE;
+        }
     }
 
     /// A sleep for data of `nanos` (0 for none).
@@ -233,9 +294,19 @@ impl Conn {
         self.last_empty_at = now;
     }
 
-    /// A receive with data at `now`.
+    /// A receive with data, the first byte of it at `from`, ended at `now`.
     #[inline(always)]
-    pub fn received(&mut self, now: u64, bytes: u64, tid: u32) {
+    pub fn received(&mut self, from: u64, now: u64, bytes: u64, tid: u32, sink: &mut impl Sink) {
+        match self.side() {
+            Side::Server => {
+                if self.turn.is_answered() {
+                    sink.turn(self.turn.spent());
+                }
+                self.turn.received(from, now);
+            }
+            Side::Client => self.replied(from),
+            _ => {}
+        }
         self.last_data_at = now;
         self.polled = 0;
         self.receives += 1;
@@ -245,6 +316,68 @@ impl Conn {
                 self.handovers += 1;
             }
             self.tid = tid;
+        }
+    }
+}
+
+/// What connections of one peer came to that have no record any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Peer {
+    /// Connections.
+    pub connections: u64,
+    /// Sleeps for data on them.
+    pub waits: u64,
+    /// Their time, ns.
+    pub wait_ns: u64,
+    /// Receives with data.
+    pub receives: u64,
+    /// Bytes received.
+    pub bytes: u64,
+    /// Replies that the target waited for.
+    pub replies: u64,
+    /// Their time, ns.
+    pub reply_ns: u64,
+}
+
+impl Peer {
+    /// Adds what came of one connection.
+    #[inline(always)]
+    pub fn add(&mut self, conn: &Conn) {
+        self.connections += 1;
+        self.waits = self.waits.wrapping_add(conn.waits);
+        self.wait_ns = self.wait_ns.wrapping_add(conn.wait_ns);
+        self.receives = self.receives.wrapping_add(conn.receives);
+        self.bytes = self.bytes.wrapping_add(conn.bytes);
+        self.replies = self.replies.wrapping_add(conn.replies);
+        self.reply_ns = self.reply_ns.wrapping_add(conn.reply_ns);
+    }
+}
+
+/// Whom connections have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct PeerKey {
+    /// Remote address, as in [`Conn::remote`].
+    pub remote: [u8; 16],
+    /// Remote port on the client side; 0 else, since the port of a client says nothing.
+    pub port: u16,
+    /// Address family.
+    pub family: u8,
+    /// [`Side`].
+    pub side: u8,
+}
+
+impl PeerKey {
+    /// That of `conn`.
+    #[inline(always)]
+    pub fn of(conn: &Conn) -> PeerKey {
+        let anonymous = matches!(conn.side(), Side::Server | Side::Local);
+        PeerKey {
+            remote: conn.remote,
+            port: if anonymous { 0 } else { conn.remote_port },
+            family: conn.family,
+            side: conn.side,
         }
     }
 }
@@ -273,6 +406,7 @@ pub struct Epoll {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loss::Nowhere;
 
     fn cover(at: u64, width: Width) -> Cover {
         Cover { at, width: width as u8, ..Cover::NONE }
@@ -283,14 +417,14 @@ mod tests {
         let mut conn = Conn::default();
         let event = cover(10, Width::Many);
         assert_eq!(conn.ending(false, event), Ending::ReadyWide);
-        conn.received(11, 1, 7);
+        conn.received(11, 11, 1, 7, &mut Nowhere);
         assert_eq!(conn.ending(false, event), Ending::Immediate, "the event was used up");
     }
 
     #[test]
     fn one_empty_ask_before_a_wait_is_no_polling() {
         let mut conn = Conn::default();
-        conn.received(1, 1, 7);
+        conn.received(1, 1, 1, 7, &mut Nowhere);
         conn.empty_ask(2, Cover::NONE, 0);
         assert_eq!(conn.ending(false, cover(5, Width::Many)), Ending::ReadyWide);
         assert_eq!(conn.ending(false, Cover::NONE), Ending::Immediate);
@@ -310,7 +444,7 @@ mod tests {
     fn a_signal_ends_an_episode_once_and_what_comes_later_ends_the_next() {
         let mut conn = Conn::default();
         assert_eq!(conn.ending(false, Cover::signal(10)), Ending::Signalled);
-        conn.received(11, 1, 7);
+        conn.received(11, 11, 1, 7, &mut Nowhere);
         assert_eq!(conn.ending(false, Cover::signal(10)), Ending::Immediate, "the handler drains the socket");
         conn.empty_ask(12, Cover::signal(10), 0);
         conn.empty_ask(21, Cover::signal(20), 0);

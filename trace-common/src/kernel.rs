@@ -186,6 +186,8 @@ impl Control {
 
 /// Offsets of the saved registers in `struct pt_regs`, which are ABI on x86-64 (`arch/x86/include/asm/ptrace.h`).
 pub mod regs {
+    /// Fifth argument.
+    pub const R8: usize = 72;
     /// Fourth argument.
     pub const R10: usize = 56;
     /// Third argument.

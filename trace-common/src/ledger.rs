@@ -5,6 +5,7 @@
 
 use crate::account::Account;
 use crate::call::{CallState, EINTR, flag as call_flag, is_restart};
+use crate::event_loop;
 use crate::loss::{Loss, Sink};
 use crate::syscall::{CallClass, class_of};
 use crate::thread::{Mode, Sched, Thread, flag};
@@ -452,6 +453,8 @@ fn wake(t: &mut Thread, now: u64, queued_at: u64, sink: &mut impl Sink) {
 
 #[inline(always)]
 fn waited(t: &mut Thread, account: Account, nanos: u64) {
+    let nr = if t.call.state == CallState::Active as u8 { u64::from(t.call.nr) } else { u64::MAX };
+    event_loop::slept(&mut t.looping, nanos, nr);
     if matches!(account, Account::WaitData) {
         t.call.wait_ns += nanos;
     }

@@ -11,6 +11,8 @@
 pub mod account;
 pub mod call;
 pub mod conn;
+pub mod event_loop;
+pub mod handover;
 pub mod hist;
 pub mod kernel;
 pub mod ledger;
@@ -20,6 +22,7 @@ pub mod receive;
 pub mod signal;
 pub mod syscall;
 pub mod thread;
+pub mod turn;
 pub mod uring;
 
 /// `i` masked into an array of `N`, a power of two. The compiler, which often knows the range of `i`, must not drop the

@@ -45,6 +45,8 @@ losses! {
     EarlyWakeups,
     /// Connections first seen.
     ConnectionsSeen,
+    /// Connections whose record gave way to another one's and was added to their peer's (no loss).
+    ConnectionsFolded,
     /// A wait over more descriptors than are looked at.
     WideScansCut,
     /// A completion of a ring of the target whose request is not known.
@@ -70,6 +72,17 @@ pub trait Sink {
     fn lose(&mut self, loss: Loss);
     /// Counts `nanos` in the distribution of `account`.
     fn observe(&mut self, account: crate::account::Account, nanos: u64);
+    /// Counts a turn that has ended.
+    fn turn(&mut self, spent: crate::turn::Spent);
+}
+
+/// A sink for what is of no interest: what happens while a record is closed on the host is nothing new.
+pub struct Nowhere;
+
+impl Sink for Nowhere {
+    fn lose(&mut self, _: Loss) {}
+    fn observe(&mut self, _: crate::account::Account, _: u64) {}
+    fn turn(&mut self, _: crate::turn::Spent) {}
 }
 
 impl Losses {

@@ -7,8 +7,9 @@ use crate::account::Account;
 use crate::bounded;
 use crate::call::{EAGAIN, EINTR, flag as call_flag};
 use crate::conn::{Conn, Cover, ENDINGS, Ending, SIDES, Side};
+use crate::handover::{HANDOVERS, Handover};
 use crate::loss::Sink;
-use crate::syscall::NR_RECVMMSG;
+use crate::syscall::{NR_RECVFROM, NR_RECVMMSG};
 use crate::thread::Thread;
 
 /// `MSG_PEEK`, `include/linux/socket.h`.
@@ -17,6 +18,10 @@ pub const MSG_PEEK: u32 = 0x2;
 pub const MSG_DONTWAIT: u32 = 0x40;
 /// `MSG_ERRQUEUE`.
 pub const MSG_ERRQUEUE: u32 = 0x2000;
+
+/// Buffers from this size on can be too small; a shorter one is a header that is asked for by its length. read (0) and
+/// recvfrom (45) have it as their third argument; that of readv (19) is a number of buffers, which stays below.
+pub const FILLABLE: u64 = 512;
 
 /// Receives of one thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,6 +166,9 @@ pub fn finish(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, sink: &m
     }
     let Some(conn) = conn else { return };
     conn.note_wait(t.call.wait_ns);
+    if end.ret == 0 {
+        conn.closed(sink);
+    }
     // A receive that slept until its time limit is no empty ask.
     let asked = !t.call.has(call_flag::SLEPT) && end.msg_flags & MSG_ERRQUEUE == 0;
     if end.ret == EAGAIN && asked {
@@ -172,6 +180,10 @@ pub fn finish(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, sink: &m
 fn data(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, side: Side, sink: &mut impl Sink) {
     t.receives.with_data += 1;
     t.ready.empty_streak = 0;
+    let asked = t.call.args[2];
+    if t.call.nr <= NR_RECVFROM && !end.datagram && asked >= FILLABLE && end.ret as u64 == asked {
+        t.filled += 1;
+    }
     let peek = end.msg_flags & (MSG_PEEK | MSG_ERRQUEUE) != 0;
     let bytes = if t.call.nr == NR_RECVMMSG { t.call.bytes } else { end.ret as u64 };
     if !peek {
@@ -184,7 +196,9 @@ fn data(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, side: Side, si
         Some(conn) if !peek => {
             conn.note_wait(t.call.wait_ns);
             let ending = conn.ending(slept, end.cover);
-            conn.received(end.now, bytes, t.tid);
+            note_served(t, conn, side);
+            t.received_from = t.call.sk;
+            conn.received(end.now.wrapping_sub(t.call.copy_ns), end.now, bytes, t.tid, sink);
             count_episode(t, conn, ending, side);
             ending
         }
@@ -223,6 +237,15 @@ fn bound_copy(t: &mut Thread) {
     t.call.copy_ns = nanos;
     t.call.kernel_ns = 0;
     t.receives.copy_bounded += 1;
+}
+
+/// Who receives first from a connection serves it.
+#[inline(always)]
+fn note_served(t: &mut Thread, conn: &Conn, side: Side) {
+    if conn.receives == 0 && matches!(side, Side::Server) {
+        let way = bounded::<HANDOVERS>(Handover::of(conn, t) as usize);
+        t.served[way] = t.served[way].wrapping_add(1);
+    }
 }
 
 #[inline(always)]

@@ -160,6 +160,10 @@ pub const NR_RECVMMSG: u32 = 299;
 pub const NR_RECVFROM: u32 = 45;
 /// `recvmsg`.
 pub const NR_RECVMSG: u32 = 47;
+/// See [`NR_EPOLL_CTL`].
+pub const NR_SPLICE: u32 = 275;
+/// See [`NR_EPOLL_CTL`].
+pub const NR_EPOLL_PWAIT2: u32 = 441;
 /// `io_uring_enter`: unlike the other calls of its class it returns how many requests were submitted.
 pub const NR_IO_URING_ENTER: u32 = 426;
 /// `epoll_ctl`, and its operation `EPOLL_CTL_DEL` (`include/uapi/linux/eventpoll.h`).

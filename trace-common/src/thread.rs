@@ -7,8 +7,11 @@
 use crate::account::Account;
 use crate::call::Call;
 use crate::conn::{ENDINGS, SIDES};
+use crate::event_loop::Loop;
+use crate::handover::HANDOVERS;
 use crate::ready::Ready;
 use crate::receive::{Accepts, Receives};
+use crate::turn::Answers;
 
 /// Where a thread is, as far as the scheduler is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,9 @@ pub mod flag {
     /// Its last switch-in was traced (and not recovered).
     pub const ARRIVAL_SEEN: u8 = 8;
 }
+
+/// Length of a thread's name, `TASK_COMM_LEN` of `include/linux/sched.h`.
+pub const COMM: usize = 16;
 
 /// The record.
 #[derive(Clone, Copy)]
@@ -100,6 +106,8 @@ pub struct Thread {
     pub call: Call,
     /// Receives on sockets.
     pub receives: Receives,
+    /// Receives on stream sockets that filled the buffer they were given, of [`crate::receive::FILLABLE`] bytes at least.
+    pub filled: u64,
     /// Number of the call of the last receive.
     pub receive_nr: u64,
     /// Descriptor of the last receive, and the [`crate::conn::Side`] of its connection.
@@ -110,6 +118,16 @@ pub struct Thread {
     pub accepts: Accepts,
     /// Readiness waits.
     pub ready: Ready,
+    /// What it does between them.
+    pub looping: Loop,
+    /// Connections of the server side that it was the first to receive from, by [`crate::handover::Handover`].
+    pub served: [u32; HANDOVERS],
+    /// Answers that it gave.
+    pub answers: Answers,
+    /// `struct sock *` that it last received data from.
+    pub received_from: u64,
+    /// Its name when it ended; all zeroes before.
+    pub comm: [u8; COMM],
     /// Sends that moved bytes.
     pub sends: u64,
     /// Bytes sent.
@@ -164,11 +182,17 @@ impl Thread {
             ring_copy_from: 0,
             call: Call::NONE,
             receives: Receives::ZERO,
+            filled: 0,
             receive_nr: u64::MAX,
             receive_fd: u32::MAX,
             receive_side: 0,
             accepts: Accepts::ZERO,
             ready: Ready::ZERO,
+            looping: Loop::ZERO,
+            served: [0; HANDOVERS],
+            answers: Answers::ZERO,
+            received_from: 0,
+            comm: [0; COMM],
             sends: 0,
             sent_bytes: 0,
             fd_signals: 0,

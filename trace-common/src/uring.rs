@@ -11,6 +11,7 @@
 use crate::bounded;
 use crate::call::{EAGAIN, EINTR};
 use crate::conn::{Conn, SIDES};
+use crate::loss::Sink;
 use crate::ready::{WIDTHS, Width};
 use crate::receive::{Accepts, Receives};
 use crate::syscall::FileKind;
@@ -197,10 +198,13 @@ impl Ring {
 
     /// A receive was completed.
     #[inline(always)]
-    pub fn received(&mut self, conn: Option<&mut Conn>, done: Received) {
+    pub fn received(&mut self, conn: Option<&mut Conn>, done: Received, sink: &mut impl Sink) {
         add(&mut self.receives.calls, 1);
         self.receive_ways.count(done.way);
         if done.result < 0 || (done.result == 0 && !done.datagram) {
+            if let (0, Some(conn)) = (done.result, conn) {
+                conn.closed(sink);
+            }
             match done.result {
                 0 => add(&mut self.receives.eof, 1),
                 EAGAIN => add(&mut self.receives.eagain, 1),
@@ -216,7 +220,7 @@ impl Ring {
         let first = conn.episodes == 0;
         let counts = conn.may_count();
         conn.tgid = self.tgid;
-        conn.received(done.now, done.result as u64, self.tid);
+        conn.received(done.now, done.now, done.result as u64, self.tid, sink);
         if !counts {
             return;
         }
@@ -329,6 +333,7 @@ pub mod mark {
 mod tests {
     use super::*;
     use crate::conn::Side;
+    use crate::loss::Nowhere;
 
     fn done(result: i64) -> Received {
         Received { now: 5, result, way: Way::Armed, datagram: false }
@@ -339,7 +344,7 @@ mod tests {
         let mut ring = Ring { tgid: 1, tid: 2, ..Ring::default() };
         let mut conn = Conn { side: Side::Server as u8, ..Conn::default() };
         for result in [10, 20, 0, -11, -125, -104] {
-            ring.received(Some(&mut conn), done(result));
+            ring.received(Some(&mut conn), done(result), &mut Nowhere);
         }
         let r = ring.receives;
         assert_eq!((r.calls, r.with_data, r.eof, r.eagain, r.interrupted, r.failed), (6, 2, 1, 1, 1, 1));
@@ -354,7 +359,7 @@ mod tests {
         let mut ring = Ring { tgid: 1, tid: 2, ..Ring::default() };
         let mut conn = Conn::default();
         for _ in 0..2 * crate::conn::MAX_EPISODES {
-            ring.received(Some(&mut conn), done(1));
+            ring.received(Some(&mut conn), done(1), &mut Nowhere);
         }
         assert_eq!(ring.episodes.iter().sum::<u64>(), u64::from(crate::conn::MAX_EPISODES));
         assert_eq!(ring.receives.completed, 2 * u64::from(crate::conn::MAX_EPISODES));
@@ -363,7 +368,7 @@ mod tests {
     #[test]
     fn an_empty_datagram_is_data() {
         let mut ring = Ring { tgid: 1, tid: 2, ..Ring::default() };
-        ring.received(None, Received { datagram: true, ..done(0) });
+        ring.received(None, Received { datagram: true, ..done(0) }, &mut Nowhere);
         assert_eq!((ring.receives.with_data, ring.receives.eof), (1, 0));
     }
 

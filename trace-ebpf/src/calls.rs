@@ -5,11 +5,11 @@ use trace_common::{
     account::Account,
     call::{CallState, LoggedCall, flag as call_flag},
     conn::{Cover, Side, WAKEUP_BYTES, flag as conn_flag},
-    ready,
+    event_loop, ready,
     receive::{self, MSG_DONTWAIT, ReceiveEnd},
     syscall::{
         CallClass, FileKind, NR_IO_URING_ENTER, NR_RECVFROM, NR_RECVMMSG, NR_RECVMSG, NR_RT_SIGTIMEDWAIT,
-        class_from_u8,
+        NR_SPLICE, class_from_u8,
     },
     thread::Thread,
 };
@@ -17,7 +17,7 @@ use trace_common::{
 use crate::{
     conns, file,
     file::SOCK_DGRAM,
-    maps::{PerCpu, log_call},
+    maps::{CONNS, PerCpu, log_call},
     read::{Kernel, field, offset},
     readiness, signals,
     slots::{self, Moment},
@@ -41,26 +41,36 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
         CallClass::Accept => {
             receive::accepted(t, ret);
             if ret >= 0 {
-                conns::opened(sock_of_fd(ret as u64), now, Side::Server);
+                conns::opened(sock_of_fd(ret as u64), now, Side::Server, Some(t));
             }
         }
         CallClass::Connect if ret == 0 || ret == EINPROGRESS => {
-            conns::opened(sock_of_fd(t.call.args[0]), now, Side::Client);
+            conns::opened(sock_of_fd(t.call.args[0]), now, Side::Client, None);
         }
         CallClass::Send if ret > 0 => {
             t.sends += 1;
             t.sent_bytes = t.sent_bytes.wrapping_add(ret as u64);
             t.ready.empty_streak = 0;
             note_writer(t, ret);
+            _ = unsafe { send_ended(t, t.call.args[0], now) };
         }
         CallClass::Write if ret > 0 => {
             t.ready.empty_streak = 0;
+            t.looping.handed_on += 1;
             note_storage(t);
             note_writer(t, ret);
+            _ = unsafe { send_ended(t, t.call.args[0], now) };
+        }
+        CallClass::Splice if ret > 0 && t.call.nr == NR_SPLICE => {
+            if kind_of_fd(t.call.args[0]) as u8 == FileKind::Socket as u8 {
+                t.receives.zero_copy += 1;
+            }
+            _ = unsafe { send_ended(t, t.call.args[2], now) };
         }
         CallClass::Signal if ret > 0 && t.call.nr == NR_RT_SIGTIMEDWAIT => {
             signals::dequeued(t, ret as i32, now)
         }
+        CallClass::Futex if ret > 0 => t.looping.handed_on += 1,
         CallClass::Submit if ret > 0 => t.aio_submitted += ret as u64,
         CallClass::Completion if ret > 0 && t.call.nr != NR_IO_URING_ENTER => t.aio_completed += ret as u64,
         CallClass::Splice if ret > 0 && kind_of_fd(t.call.args[0]) as u8 == FileKind::Socket as u8 => {
@@ -68,6 +78,25 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
         }
         _ => {}
     }
+}
+
+/// A call that moved bytes to descriptor `fd` ended at `now`: if that is a connection with a record, it was a send on it.
+///
+/// # Safety
+/// `t` is null or the record of the current thread.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn send_ended(t: *mut Thread, fd: u64, now: u64) -> u32 {
+    // SAFETY: see above.
+    let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
+    let sk = sock_of_fd(fd);
+    if sk != 0
+        && let Some(conn) = CONNS.get_ptr_mut(sk)
+    {
+        // SAFETY: a non-null pointer into the map; see `conns::of_sock`.
+        unsafe { (*conn).sent_by(t, sk, now) };
+    }
+    0
 }
 
 /// A read or write that slept for the disk.
@@ -101,6 +130,9 @@ unsafe extern "C" fn wait_ended(t: *mut Thread, now: u64, ret: i64) -> u32 {
     if t.call.has(call_flag::BEFORE_ATTACH) && !matches!(class, CallClass::Select) {
         // SAFETY: as above.
         unsafe { readiness::wait_entered(t) };
+    }
+    if !t.call.has(call_flag::NO_DESCRIPTORS) {
+        event_loop::wait_returned(t, class, ret > 0, now);
     }
     if let Some(cover) = ready::finish(t, now, ret) {
         readiness::returned(t, class, ret, cover);

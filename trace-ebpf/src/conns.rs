@@ -1,7 +1,7 @@
 //! Records of connections, and the readiness event that covers one.
 
 use trace_common::{
-    conn::{Conn, Cover, Side, flag},
+    conn::{Conn, Cover, Peer, PeerKey, Side, flag},
     loss::{Loss, Sink},
     ready::Width,
     thread::Thread,
@@ -9,7 +9,7 @@ use trace_common::{
 
 use crate::{
     file::{self, AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM},
-    maps::{CONNS, EPOLLS, LISTEN_PORTS, NEW_CONN, PerCpu},
+    maps::{CONNS, EPOLLS, LISTEN_PORTS, NEW_CONN, PEERS, PerCpu},
     read::{Kernel, field, offset},
     signals,
 };
@@ -37,12 +37,32 @@ pub fn of_sock(sk: Kernel, now: u64) -> Option<*mut Conn> {
 const UNKNOWN_SIDE: u32 = u32::MAX;
 
 /// Makes the record of a connection that was just accepted (`Side::Server`) or connected (`Side::Client`).
+/// `t` is who accepted or connected it.
 #[inline(always)]
-pub fn opened(sk: Kernel, now: u64, side: Side) {
+pub fn opened(sk: Kernel, now: u64, side: Side, t: Option<&Thread>) {
     if side as u8 == Side::Server as u8 {
         listens(sk);
+    } else if is_connecting(sk) {
+        return;
     }
     conn_insert(sk, now, side as u32);
+    if let Some((conn, t)) = CONNS.get_ptr_mut(sk).zip(t) {
+        // SAFETY: a non-null pointer into the map; see `of_sock`.
+        let conn = unsafe { &mut *conn };
+        conn.accepted_at = now;
+        conn.accepted_by = t.tid;
+        conn.accepted_in = t.tgid;
+    }
+}
+
+/// Whether a connection that is being made has its record already: `connect` is called again to learn how it went.
+#[inline(always)]
+fn is_connecting(sk: Kernel) -> bool {
+    let Some(conn) = CONNS.get_ptr(sk) else { return false };
+    let port: u16 = field(sk, offset!(sk_dport));
+    // SAFETY: a non-null pointer into the map.
+    let conn = unsafe { &*conn };
+    conn.receives == 0 && conn.sends == 0 && conn.remote_port == u16::from_be(port)
 }
 
 /// The target listens on `sk`.
@@ -73,6 +93,10 @@ extern "C" fn conn_insert(sk: Kernel, now: u64, side: u32) -> u32 {
     let Some(conn) = NEW_CONN.get_ptr_mut(0) else { return 0 };
     // SAFETY: a non-null pointer into this CPU's copy; tracing programs run with preemption off.
     let conn = unsafe { &mut *conn };
+    if let Some(old) = CONNS.get_ptr_mut(sk) {
+        // SAFETY: a non-null pointer into the map.
+        fold(unsafe { &mut *old });
+    }
     describe(conn, sk, now);
     if side != UNKNOWN_SIDE {
         if conn.side != Side::Local as u8 && conn.side != Side::Datagram as u8 {
@@ -88,6 +112,24 @@ extern "C" fn conn_insert(sk: Kernel, now: u64, side: u32) -> u32 {
         PerCpu.lose(Loss::MapFull);
     }
     0
+}
+
+/// The kernel has given the memory of a connection to another one: what the first came to is added to its peer's.
+#[inline(always)]
+fn fold(old: &mut Conn) {
+    old.closed(&mut PerCpu);
+    PerCpu.lose(Loss::ConnectionsFolded);
+    let key = PeerKey::of(old);
+    if let Some(peer) = PEERS.get_ptr_mut(key) {
+        // SAFETY: a non-null pointer into the map; what two writers can spoil is a counter.
+        unsafe { (*peer).add(old) };
+        return;
+    }
+    let mut peer = Peer::default();
+    peer.add(old);
+    if PEERS.insert(key, peer, 0).is_err() {
+        PerCpu.lose(Loss::MapFull);
+    }
 }
 
 #[inline(always)]

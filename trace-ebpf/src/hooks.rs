@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::{bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_task_pt_regs},
+    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_task_pt_regs},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
@@ -73,6 +73,7 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
         }
         let class = class_from_u8(t.call.class);
         if call.nr == NR_EPOLL_CTL && call.args[1] == EPOLL_CTL_DEL {
+            t.looping.handed_on += 1;
             readiness::wait_given_up(call.args[0], call.args[2], at.start);
         } else if class.is_ready() {
             // SAFETY: the record of the current thread.
@@ -417,6 +418,7 @@ pub fn sched_process_exit(_ctx: BtfTracePointContext) -> i32 {
     with_thread(tid, |t, at| {
         arrived(t, at, Before::Unknown);
         ledger::die(t, at.start, at.now, &mut PerCpu);
+        t.comm = bpf_get_current_comm().unwrap_or_default();
     });
     if slots::is_target(tid) && TID_SLOT.set(tid, 0, 0).is_err() {
         PerCpu.lose(Loss::MapFull);

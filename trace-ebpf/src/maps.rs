@@ -7,12 +7,13 @@ use aya_ebpf::{
 use trace_common::{
     account::Account,
     call::LoggedCall,
-    conn::{Conn, Epoll, Pipe},
+    conn::{Conn, Epoll, Peer, PeerKey, Pipe},
     hist::Histogram,
     kernel::{Control, Offsets},
     loss::{Loss, Losses, Sink},
     signal::Signals,
     thread::Thread,
+    turn::{PARTS, Part, Spent, Turns},
     uring::{Multishot, RequestKey, Ring},
 };
 
@@ -38,6 +39,15 @@ pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 /// Connections by `struct sock *`.
 #[map]
 pub static CONNS: LruHashMap<u64, Conn> = LruHashMap::with_max_entries(16_384, 0);
+/// What connections came to whose record gave way to another one's.
+#[map]
+pub static PEERS: LruHashMap<PeerKey, Peer> = LruHashMap::with_max_entries(4_096, 0);
+/// Turns that ended.
+#[map]
+pub static TURNS: PerCpuArray<Turns> = PerCpuArray::with_max_entries(1, 0);
+/// Distributions of their parts, by [`trace_common::turn::Part`].
+#[map]
+pub static TURN_TIMES: PerCpuArray<Histogram> = PerCpuArray::with_max_entries(PARTS as u32, 0);
 /// Where the record of a new connection is made: it is too large for the stack, 512 bytes for a whole chain of calls.
 #[map]
 pub static NEW_CONN: PerCpuArray<Conn> = PerCpuArray::with_max_entries(1, 0);
@@ -88,6 +98,11 @@ impl Sink for PerCpu {
     fn observe(&mut self, account: Account, nanos: u64) {
         count_time(account as u32, nanos);
     }
+
+    #[inline(always)]
+    fn turn(&mut self, spent: Spent) {
+        count_turn(spent.receive_ns, spent.build_ns, spent.send_ns);
+    }
 }
 
 #[inline(never)]
@@ -106,6 +121,23 @@ fn count_time(account: u32, nanos: u64) {
         // SAFETY: as in `count_loss`.
         unsafe { (*histogram).record(nanos) };
     }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn count_turn(receive_ns: u64, build_ns: u64, send_ns: u64) -> u32 {
+    let spent = Spent { receive_ns, build_ns, send_ns };
+    if let Some(turns) = TURNS.get_ptr_mut(0) {
+        // SAFETY: as in `count_loss`.
+        unsafe { (*turns).add(spent) };
+    }
+    for part in Part::ALL {
+        if let Some(histogram) = TURN_TIMES.get_ptr_mut(part as u32) {
+            // SAFETY: as in `count_loss`.
+            unsafe { (*histogram).record(spent.of(part)) };
+        }
+    }
+    0
 }
 
 /// Sends one logged receive to user space.

@@ -2,21 +2,24 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::{bpf_get_current_task, bpf_loop, bpf_probe_read_user};
+use aya_ebpf::helpers::{
+    bpf_get_current_task, bpf_get_current_task_btf, bpf_loop, bpf_probe_read_user, bpf_task_pt_regs,
+};
 use trace_common::{
     call::flag as call_flag,
     conn::{Cover, Epoll},
-    kernel::MISSING,
+    event_loop::{self, Timeout},
+    kernel::{MISSING, regs},
     loss::{Loss, Sink},
     ready::{Census, Width},
-    syscall::{CallClass, FileKind},
+    syscall::{CallClass, FileKind, NR_EPOLL_PWAIT2, NR_POLL},
     thread::Thread,
 };
 
 use crate::{
     conns, file,
     maps::{EPOLLS, PerCpu},
-    read::{Kernel, field, offset},
+    read::{Kernel, direct, field, offset},
 };
 
 /// Descriptors of one poll or select that are looked at.
@@ -116,9 +119,50 @@ fn entered(t: &mut Thread) {
         t.call.flags |= call_flag::NO_DESCRIPTORS;
         return;
     }
+    event_loop::wait_entered(t, class, timeout(class, t.call.nr, &args), t.call.entered_at);
     let key = if matches!(class, CallClass::Epoll) { [args[0], 0] } else { [args[0], args[1]] };
     if t.ready.measure_due(key) {
         t.ready.width = width(task, class, &args) as u8;
+    }
+}
+
+/// The timeout that the readiness call in flight was given.
+#[inline(always)]
+fn timeout(class: CallClass, nr: u32, args: &[u64; 4]) -> Timeout {
+    let at = match class {
+        CallClass::Poll if nr == NR_POLL => return of_milliseconds(args[2]),
+        CallClass::Epoll if nr != NR_EPOLL_PWAIT2 => return of_milliseconds(args[3]),
+        CallClass::Poll => args[2],
+        CallClass::Epoll => args[3],
+        _ => fifth_argument(),
+    };
+    if at == 0 {
+        return Timeout::Infinite;
+    }
+    // Seconds and a fraction, in whichever unit. SAFETY: the helper checks the address.
+    match unsafe { bpf_probe_read_user(at as *const [u64; 2]) } {
+        Ok([0, 0]) => Timeout::Zero,
+        Ok(_) => Timeout::Finite,
+        Err(_) => Timeout::Unknown,
+    }
+}
+
+#[inline(always)]
+fn of_milliseconds(timeout: u64) -> Timeout {
+    match timeout as i32 {
+        0 => Timeout::Zero,
+        1.. => Timeout::Finite,
+        _ => Timeout::Infinite,
+    }
+}
+
+/// The fifth argument of the current task's call: the timeout of select.
+#[inline(always)]
+fn fifth_argument() -> u64 {
+    // SAFETY: the helper takes a trusted task and returns a `pt_regs` that the verifier knows.
+    unsafe {
+        let saved = bpf_task_pt_regs(bpf_get_current_task_btf().cast()) as *const u8;
+        direct::<u64>(saved, regs::R8 as u32)
     }
 }
 

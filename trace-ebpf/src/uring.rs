@@ -19,7 +19,7 @@ use trace_common::{
 use crate::{
     calls, conns, file,
     file::SOCK_DGRAM,
-    maps::{MULTISHOTS, NEW_RING, PerCpu, REQUESTS, RINGS},
+    maps::{CONNS, MULTISHOTS, NEW_RING, PerCpu, REQUESTS, RINGS},
     read::{Kernel, field, offset},
     slots,
 };
@@ -334,7 +334,15 @@ unsafe extern "C" fn account(ring: *mut Ring, op_and_way: u32, sk: Kernel, resul
                 accepted(sk, result, now);
             }
         }
-        3 => ring.sent(result),
+        3 => {
+            ring.sent(result);
+            if result > 0
+                && let Some(conn) = CONNS.get_ptr_mut(sk)
+            {
+                // SAFETY: a non-null pointer into the map; see `conns::of_sock`.
+                unsafe { (*conn).sent(now, now) };
+            }
+        }
         4 => {}
         5 => ring.stored(result, way),
         _ => ring.finished(),
@@ -349,8 +357,8 @@ fn received(ring: &mut Ring, sk: Kernel, result: i64, way: Way, now: u64) {
     let conn = if sk == 0 { None } else { conns::of_sock(sk, now) };
     match conn {
         // SAFETY: a non-null pointer into the map; see `conns::of_sock`.
-        Some(conn) => ring.received(Some(unsafe { &mut *conn }), done),
-        None => ring.received(None, done),
+        Some(conn) => ring.received(Some(unsafe { &mut *conn }), done, &mut PerCpu),
+        None => ring.received(None, done, &mut PerCpu),
     }
 }
 
@@ -368,7 +376,7 @@ fn accepted(sk: Kernel, result: i64, now: u64) {
         let port: u16 = field(new, offset!(sk_num));
         let listening: u16 = field(sk, offset!(sk_num));
         if new != 0 && port == listening && !file::is_listener(new) {
-            conns::opened(new, now, Side::Server);
+            conns::opened(new, now, Side::Server, None);
         }
     }
 }

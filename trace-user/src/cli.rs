@@ -15,7 +15,7 @@ use crate::report::Format;
 pub use again::ReportArgs;
 pub use command::RunArgs;
 pub use look::{DoctorArgs, FormatArgs, ListArgs};
-pub use measure::{MeasureArgs, TierArg, WriteArgs};
+pub use measure::{MeasureArgs, ReportFormatArg, TierArg, WriteArgs};
 
 /// Which of Stevens' five I/O models a running process uses, which server model, and where its threads' time
 /// goes.
@@ -35,7 +35,7 @@ Examples:
   sudo trace attach --port 8080 --duration 10s
   sudo trace attach --pid 4711 --format json > report.json
   sudo trace attach --name nginx --duration 1m --output nginx.trace
-  trace report nginx.trace
+  trace report nginx.trace --output nginx.html
   sudo trace run -- ./server --port 8080
   sudo trace demo
   trace list                                         what can be attached to
@@ -105,7 +105,7 @@ The first SIGINT, SIGTERM or SIGHUP ends the window: the report is written, and 
 Examples:
   sudo trace attach --pid 4711 --duration 10s
   sudo trace attach --port 5432                      until Ctrl-C
-  sudo trace attach --name nginx --duration 1m --output nginx.trace nginx.json
+  sudo trace attach --name nginx --duration 1m --output nginx.trace nginx.html
   sudo trace attach --pid 4711 --pid 4712 --no-follow --threads
   sudo trace attach --port 80 --duration 5s --format json --quiet | jq .verdict.io_model.name";
 

@@ -1,14 +1,19 @@
 //! What was asked for, validated: made once from the raw flags, before anything is touched.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::cli::{AttachArgs, MeasureArgs, WriteArgs};
 use crate::collect::Options;
 use crate::failure::{Code, Failure};
-use crate::report::{Format, Layout};
+use crate::report::Layout;
+use crate::report::export::{EXTENSIONS, ReportFormat, csv};
 use crate::run::output::{Content, FileSpec};
 use crate::snapshot::file::EXTENSION;
 use crate::target::Spec;
+
+/// Shortest interval between two reports.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// A measurement.
 #[derive(Debug)]
@@ -25,7 +30,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Writing {
     /// Format of what is printed.
-    pub format: Format,
+    pub format: ReportFormat,
     /// Layout of tables.
     pub layout: Layout,
     /// Files to write.
@@ -50,13 +55,33 @@ pub fn attach(args: AttachArgs, verbose: u8) -> Result<(Spec, Plan), Failure> {
 /// # Errors
 /// With [`Code::Usage`] for an output without a format.
 pub fn plan(measure: MeasureArgs, write: WriteArgs, verbose: u8) -> Result<Plan, Failure> {
-    Ok(Plan { options: options(measure), writing: writing(write)?, verbose })
+    let plan = Plan { options: options(measure), writing: writing(write)?, verbose };
+    if let Some(interval) = plan.options.interval {
+        check_interval(interval, &plan.writing)?;
+    }
+    Ok(plan)
+}
+
+/// A line takes as long as reading all records does, and somebody has to take it.
+fn check_interval(interval: Duration, writing: &Writing) -> Result<(), Failure> {
+    let jsonl = Content::Report(ReportFormat::Jsonl);
+    if interval < SHORTEST {
+        let why = format!("{interval:?} is shorter than {SHORTEST:?}");
+        return Err(Failure::new(Code::Usage, "cannot report that often", why).fix("--interval 1s"));
+    }
+    if writing.format != ReportFormat::Jsonl && writing.outputs.iter().all(|o| o.content != jsonl) {
+        let why = "neither what is printed nor a file is jsonl";
+        return Err(Failure::new(Code::Usage, "cannot write interval reports", why)
+            .fix("--format jsonl, or --output FILE.jsonl"));
+    }
+    Ok(())
 }
 
 fn options(measure: MeasureArgs) -> Options {
     let MeasureArgs {
         no_follow,
         duration,
+        interval,
         // Both are `full` in this version: no lesser tier exists that `auto` could fall back to.
         tier: _,
         calls,
@@ -68,6 +93,7 @@ fn options(measure: MeasureArgs) -> Options {
         held: false,
         follow: !no_follow,
         duration,
+        interval,
         log_calls: calls,
         by_descriptor,
         btf,
@@ -79,11 +105,11 @@ fn options(measure: MeasureArgs) -> Options {
 /// # Errors
 /// With [`Code::Usage`] for an output without a format.
 pub fn writing(write: WriteArgs) -> Result<Writing, Failure> {
-    let WriteArgs { format, output, force, threads, quiet, strict } = write;
+    let WriteArgs { format, csv_table, output, force, threads, quiet, strict } = write;
     Ok(Writing {
-        format: format.into(),
+        format: format.resolve(csv_table),
         layout: Layout { threads },
-        outputs: outputs(output, force)?,
+        outputs: outputs(output, csv_table, force)?,
         quiet,
         strict,
     })
@@ -108,10 +134,10 @@ fn target(mut pids: Vec<u32>, port: Option<u16>, name: Option<String>) -> Result
     Ok(Spec::Pids(pids))
 }
 
-fn outputs(paths: Vec<PathBuf>, force: bool) -> Result<Vec<FileSpec>, Failure> {
+fn outputs(paths: Vec<PathBuf>, table: csv::Table, force: bool) -> Result<Vec<FileSpec>, Failure> {
     let mut specs: Vec<FileSpec> = Vec::new();
     for path in paths {
-        let content = content_of(&path)?;
+        let content = content_of(&path, table)?;
         if specs.iter().any(|s| s.path == path) {
             let what = format!("cannot write {} twice", path.display());
             return Err(Failure::new(Code::Usage, what, "it was given as --output more than once"));
@@ -121,21 +147,20 @@ fn outputs(paths: Vec<PathBuf>, force: bool) -> Result<Vec<FileSpec>, Failure> {
     Ok(specs)
 }
 
-fn content_of(path: &Path) -> Result<Content, Failure> {
+fn content_of(path: &Path, table: csv::Table) -> Result<Content, Failure> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-    match extension.as_deref() {
-        Some("json") => Ok(Content::Report(Format::Json)),
-        Some("txt" | "table") => Ok(Content::Report(Format::Table)),
-        Some(EXTENSION) => Ok(Content::Snapshot),
-        other => {
-            let why = match other {
-                Some(other) => format!("its extension .{other} stands for no format"),
-                None => "it has no extension, which says the format".to_owned(),
-            };
-            Err(Failure::new(Code::Usage, format!("cannot write {}", path.display()), why)
-                .fix("a file that ends in .json, .txt, .table or .trace"))
-        }
+    if extension.as_deref() == Some(EXTENSION) {
+        return Ok(Content::Snapshot);
     }
+    if let Some(format) = ReportFormat::of(path, table) {
+        return Ok(Content::Report(format));
+    }
+    let why = match extension {
+        Some(other) => format!("its extension .{other} stands for no format"),
+        None => "it has no extension, which says the format".to_owned(),
+    };
+    Err(Failure::new(Code::Usage, format!("cannot write {}", path.display()), why)
+        .fix(format!("a file that ends in {EXTENSIONS} or .{EXTENSION}")))
 }
 
 #[cfg(test)]
@@ -155,12 +180,26 @@ mod tests {
 
     #[test]
     fn the_extension_says_the_format() {
-        let files = ["--output", "a.json", "b.TXT", "d.trace", "--output", "c.table"];
-        let (_, plan) = plan(&[&["--pid", "1"], &files[..]].concat()).expect("a plan");
+        let files =
+            ["--output", "a.json", "b.TXT", "d.trace", "--output", "c.table", "e.peers.csv", "f.x.csv"];
+        let more = ["--csv-table", "losses", "--format", "csv"];
+        let (_, plan) = plan(&[&["--pid", "1"], &files[..], &more].concat()).expect("a plan");
         let contents: Vec<Content> = plan.writing.outputs.iter().map(|o| o.content).collect();
-        let [json, table] = [Format::Json, Format::Table].map(Content::Report);
-        assert_eq!(contents, [json, table, Content::Snapshot, table]);
-        assert_eq!(plan.writing.format, Format::Table);
+        let [json, table] = [ReportFormat::Json, ReportFormat::Table].map(Content::Report);
+        let [peers, losses] = [csv::Table::Peers, csv::Table::Losses].map(ReportFormat::Csv);
+        let [peers_file, losses_file] = [peers, losses].map(Content::Report);
+        assert_eq!(contents, [json, table, Content::Snapshot, table, peers_file, losses_file]);
+        assert_eq!(plan.writing.format, losses);
+    }
+
+    #[test]
+    fn an_interval_needs_a_stream_and_some_length() {
+        let failure = |args: &[&str]| plan(&[&["--pid", "1", "--interval"], args].concat());
+        assert!(failure(&["1s", "--format", "jsonl"]).is_ok());
+        assert!(failure(&["100ms", "--output", "a.jsonl"]).is_ok());
+        for args in [&["1s"][..], &["1s", "--format", "json"], &["99ms", "--format", "jsonl"]] {
+            assert_eq!(failure(args).expect_err("refused").code, Code::Usage, "{args:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Everything that the model and the reports use goes through here; nothing here knows maps, `/proc` or verdicts.
 
+mod event_loop;
+mod exchange;
 pub mod file;
 mod weigh;
 
@@ -11,7 +13,11 @@ use serde::{Deserialize, Serialize};
 use trace_common::account::Account;
 use trace_common::conn::Side;
 use trace_common::receive::{Accepts, Receives};
+use trace_common::turn::Answers;
 use trace_common::uring::Ways;
+
+pub use event_loop::{EventLoop, Iteration};
+pub use exchange::{Handovers, Peer, Turns};
 
 /// One measurement of one target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +36,12 @@ pub struct Snapshot {
     pub threads: Vec<Thread>,
     /// Connections seen, as far as the table held them.
     pub connections: Vec<Connection>,
+    /// What connections came to whose record gave way to another one's, by peer; added to `connections`.
+    #[serde(default)]
+    pub peers: Vec<Peer>,
+    /// Exchanges on server-side connections; `None` in files that are older than the figure.
+    #[serde(default)]
+    pub turns: Option<Turns>,
     /// Distributions over the whole target: (largest value of the bucket in ns, count).
     pub distributions: BTreeMap<Account, Vec<(u64, u64)>>,
     /// Loss counters by the name they have in the report; all of them, 0 when none.
@@ -88,6 +100,8 @@ pub enum EndedBy {
     Interrupt,
     /// The target ended.
     TargetExit,
+    /// It had not ended: this is an interval report.
+    Open,
 }
 
 /// One process of the target.
@@ -104,6 +118,18 @@ pub struct Process {
     /// Whether it holds a listening TCP socket; `None` where that could not be read.
     #[serde(default)]
     pub listens: Option<bool>,
+    /// Those sockets.
+    #[serde(default)]
+    pub listeners: Vec<Listener>,
+}
+
+/// A listening TCP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Its port.
+    pub port: u16,
+    /// Its inode: processes that share the socket have the same, several sockets on one port have several.
+    pub inode: u64,
 }
 
 /// One thread of the target.
@@ -132,12 +158,24 @@ pub struct Thread {
     pub wait_data_by_side: BTreeMap<Side, u64>,
     /// Receives on sockets.
     pub receives: Receives,
+    /// Receives on stream sockets that filled the buffer they were given (of 512 bytes at least).
+    #[serde(default)]
+    pub filled: u64,
     /// Name of the call of its last receive.
     pub receive_syscall: Option<String>,
     /// Accepts.
     pub accepts: Accepts,
     /// Readiness waits.
     pub readiness: Readiness,
+    /// What it does between its readiness waits; `None` if it has no loop.
+    #[serde(default)]
+    pub event_loop: Option<EventLoop>,
+    /// Connections of the server side that it was the first to receive from, by how they came to it.
+    #[serde(default)]
+    pub served: Handovers,
+    /// Answers that it gave.
+    #[serde(default)]
+    pub answers: Answers,
     /// Episodes by side, at most 1000 a connection.
     pub episodes: BTreeMap<Side, Episodes>,
     /// What it was told instead of waiting in a call for it.
@@ -327,6 +365,18 @@ pub struct Connection {
     pub bytes: u64,
     /// Episodes counted.
     pub episodes: u32,
+    /// Sends that moved bytes.
+    #[serde(default)]
+    pub sends: u64,
+    /// Replies that the target waited for (client side).
+    #[serde(default)]
+    pub replies: u64,
+    /// From the end of the last send to the first byte of each, ns.
+    #[serde(default)]
+    pub reply_ns: u64,
+    /// Thread that accepted it, if that was seen.
+    #[serde(default)]
+    pub accepted_by: Option<u32>,
     /// It was seen to be accepted.
     pub accepted: bool,
     /// It was asked with `MSG_DONTWAIT` or `O_NONBLOCK`.
@@ -469,8 +519,16 @@ impl Thread {
             *self.wait_data_by_side.entry(*side).or_default() += ns;
         }
         self.receives.add(&other.receives);
+        self.filled += other.filled;
+        self.answers.add(&other.answers);
         self.accepts.add(&other.accepts);
         self.readiness.add(&other.readiness);
+        if let Some(other) = &other.event_loop {
+            self.event_loop.get_or_insert_default().add(other);
+        }
+        for (way, connections) in &other.served {
+            *self.served.entry(*way).or_default() += connections;
+        }
         for (side, episodes) in &other.episodes {
             self.episodes.entry(*side).or_default().add(episodes);
         }

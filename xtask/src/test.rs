@@ -8,10 +8,12 @@ use anyhow::{Context, Result};
 
 use crate::{process, setup};
 
-/// What the tests use of Debian: real programs, their loads, and what looks at BPF programs and processes.
-const PACKAGES: [&str; 14] = [
+/// What the tests use of Debian: real programs, their loads, what looks at BPF programs and processes, and what reads
+/// reports.
+const PACKAGES: [&str; 16] = [
     "apache2",
     "bpftool",
+    "chromium",
     "fio",
     "lighttpd",
     "memcached",
@@ -19,6 +21,7 @@ const PACKAGES: [&str; 14] = [
     "postgresql",
     "procps",
     "python3",
+    "python3-prometheus-client",
     "python3-venv",
     "redis-server",
     "redis-tools",

@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long)]
     keep: bool,
     /// The integration tests of trace-user to run, each in a boot of its own
-    #[arg(long = "test", default_values = ["exact", "models"], value_name = "NAME")]
+    #[arg(long = "test", default_values = ["exact", "models", "exchanges"], value_name = "NAME")]
     tests: Vec<String>,
     /// Run this executable of the host instead of a test
     #[arg(long, value_name = "FILE", conflicts_with = "tests")]

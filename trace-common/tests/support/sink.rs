@@ -2,6 +2,7 @@
 
 use trace_common::account::Account;
 use trace_common::loss::{Loss, Losses, Sink};
+use trace_common::turn::Spent;
 
 /// Counts losses, and sums what is observed, by account.
 pub struct Noted {
@@ -17,6 +18,8 @@ impl Sink for Noted {
     fn observe(&mut self, account: Account, nanos: u64) {
         self.observed[account.index()] += nanos;
     }
+
+    fn turn(&mut self, _: Spent) {}
 }
 
 impl Noted {

@@ -33,4 +33,7 @@ Examples:
   trace report web.trace
   trace report web.trace --threads
   trace report web.trace --format json | jq .verdict
-  trace report web.trace --output web.json web.txt";
+  trace report web.trace --output web.html web.md web.peers.csv
+  trace report web.trace --format csv --csv-table distributions
+  trace report web.trace --format folded | flamegraph.pl --countname ns > web.svg
+  trace report web.trace --format prometheus > /var/lib/node_exporter/trace.prom";

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::FormatArg;
 use crate::kernel::btf::VMLINUX;
+use crate::report::export::{ReportFormat, csv};
 
 /// How to measure.
 #[derive(Clone, Debug, Args)]
@@ -19,6 +19,11 @@ pub struct MeasureArgs {
     /// Without it the window lasts until Ctrl-C (or SIGTERM, or SIGHUP) or until the target ends.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
+    /// A report on what was seen so far, this often, as a line of jsonl: 1s, 500ms; at least 100ms
+    ///
+    /// For --format jsonl and --output FILE.jsonl; other outputs are written once, at the end.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub interval: Option<Duration>,
     /// How to measure; auto takes the best that this kernel and these rights allow
     #[arg(long, value_enum, default_value_t = TierArg::Full)]
     pub tier: TierArg,
@@ -37,9 +42,15 @@ pub struct MeasureArgs {
 #[derive(Clone, Debug, Args)]
 pub struct WriteArgs {
     /// Format of the report that is printed
-    #[arg(long, value_enum, default_value_t = FormatArg::Table)]
-    pub format: FormatArg,
-    /// Files to write, each in the format of its extension: .json, .txt or .table, .trace
+    #[arg(long, value_enum, default_value_t = ReportFormatArg::Table)]
+    pub format: ReportFormatArg,
+    /// Table of the report that csv is
+    ///
+    /// Of a file with two extensions, as web.peers.csv, the first one says it.
+    #[arg(long, value_enum, value_name = "TABLE", default_value_t = csv::Table::Threads)]
+    pub csv_table: csv::Table,
+    /// Files to write, each in the format of its extension: .txt, .table, .json, .jsonl, .csv, .md, .html,
+    /// .folded, .prom, .trace
     ///
     /// .trace keeps what was measured: trace report makes every other format of it. All are created before
     /// measuring, readable by their owner only, and taken away if the run fails.
@@ -57,6 +68,43 @@ pub struct WriteArgs {
     /// Exit with 8 if anything was lost (the report is written all the same)
     #[arg(long)]
     pub strict: bool,
+}
+
+/// A format of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormatArg {
+    /// For people, at most 80 columns
+    Table,
+    /// For programs
+    Json,
+    /// The same in one line; with --interval a line for each interval
+    Jsonl,
+    /// One table of comma-separated values, see --csv-table
+    Csv,
+    /// For issues and wikis
+    Markdown,
+    /// One page for a browser
+    Html,
+    /// Folded stacks of accounts, for flame graphs
+    Folded,
+    /// Prometheus' text format
+    Prometheus,
+}
+
+impl ReportFormatArg {
+    /// The format; `table` is what csv shows.
+    pub fn resolve(self, table: csv::Table) -> ReportFormat {
+        match self {
+            ReportFormatArg::Table => ReportFormat::Table,
+            ReportFormatArg::Json => ReportFormat::Json,
+            ReportFormatArg::Jsonl => ReportFormat::Jsonl,
+            ReportFormatArg::Csv => ReportFormat::Csv(table),
+            ReportFormatArg::Markdown => ReportFormat::Markdown,
+            ReportFormatArg::Html => ReportFormat::Html,
+            ReportFormatArg::Folded => ReportFormat::Folded,
+            ReportFormatArg::Prometheus => ReportFormat::Prometheus,
+        }
+    }
 }
 
 /// A way to measure.

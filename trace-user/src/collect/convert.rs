@@ -5,22 +5,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use trace_common::account::Account;
 use trace_common::call::{CallState, flag as call_flag};
-use trace_common::conn::{Conn, Ending, Side, flag as conn_flag};
-use trace_common::loss::{Loss, Sink};
+use trace_common::conn::{Conn, Ending, Peer as Sum, PeerKey, Side, flag as conn_flag};
+use trace_common::event_loop::{Loop, Timeout};
+use trace_common::handover::{HANDOVERS, Handover};
+use trace_common::hist;
 use trace_common::ready::{Ready, Width};
 use trace_common::thread::{Sched, Thread as Record, flag};
+use trace_common::turn::{PARTS, Part, Turns as Totals};
 use trace_common::uring::Ring;
 
 use crate::kernel::names;
-use crate::snapshot::{Announced, Connection, Episodes, InFlight, Readiness, Storage, Thread};
-
-/// A sink for what happens while a record is closed on the host: nothing of it is new.
-pub struct Quiet;
-
-impl Sink for Quiet {
-    fn lose(&mut self, _: Loss) {}
-    fn observe(&mut self, _: Account, _: u64) {}
-}
+use crate::snapshot::{
+    Announced, Connection, Episodes, EventLoop, Handovers, InFlight, Iteration, Peer, Readiness, Storage,
+    Thread, Turns,
+};
 
 /// The window, in the probes' clock.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +50,12 @@ pub fn thread(record: &Record, comm: String, span: Span) -> Thread {
         receive_syscall: (record.receives.calls > 0)
             .then(|| u32::try_from(record.receive_nr).ok().map(names::syscall))
             .flatten(),
+        filled: record.filled,
         accepts: record.accepts,
         readiness: readiness(&record.ready),
+        event_loop: event_loop(&record.looping),
+        served: served(&record.served),
+        answers: record.answers,
         episodes: Side::ALL.into_iter().map(|s| (s, episodes(record, s))).collect(),
         announced: Announced {
             fd_signals: record.fd_signals,
@@ -193,6 +195,75 @@ fn in_flight(record: &Record, span: Span) -> Option<InFlight> {
     })
 }
 
+/// The name that a thread had when it ended.
+pub fn last_name(record: &Record) -> Option<String> {
+    let length = record.comm.iter().position(|byte| *byte == 0).unwrap_or(record.comm.len());
+    (length > 0).then(|| String::from_utf8_lossy(&record.comm[..length]).into_owned())
+}
+
+fn served(by_way: &[u32; HANDOVERS]) -> Handovers {
+    Handover::ALL
+        .into_iter()
+        .map(|way| (way, u64::from(by_way[way as usize])))
+        .filter(|(_, n)| *n > 0)
+        .collect()
+}
+
+fn event_loop(l: &Loop) -> Option<EventLoop> {
+    let call = |nr: u64| u32::try_from(nr).ok().map(names::syscall);
+    (l.iterations > 0).then(|| EventLoop {
+        iterations: l.iterations,
+        ns: l.ns,
+        blocked_ns: l.blocked_ns,
+        without_work: l.without_work,
+        longest: Iteration {
+            ns: l.longest.ns,
+            cpu_ns: l.longest.cpu_ns,
+            runqueue_ns: l.longest.runqueue_ns,
+            sleep_ns: l.longest.sleep_ns,
+            sleep_syscall: (l.longest.sleep_ns > 0).then(|| call(l.longest.sleep_nr)).flatten(),
+        },
+        longest_sleep_ns: l.longest_sleep_ns,
+        longest_sleep_syscall: (l.longest_sleep_ns > 0).then(|| call(l.longest_sleep_nr)).flatten(),
+        timeouts_unknown: l.timeouts[Timeout::Unknown as usize],
+        timeouts_zero: l.timeouts[Timeout::Zero as usize],
+        timeouts_finite: l.timeouts[Timeout::Finite as usize],
+        timeouts_infinite: l.timeouts[Timeout::Infinite as usize],
+    })
+}
+
+/// Turns that have ended, and those of `connections` that are answered: whatever follows the window ends these.
+pub fn turns(mut ended: Totals, times: [Vec<(u64, u64)>; PARTS], connections: &[Conn]) -> Turns {
+    let mut times: BTreeMap<Part, BTreeMap<u64, u64>> =
+        Part::ALL.into_iter().zip(times.map(|buckets| buckets.into_iter().collect())).collect();
+    for conn in connections.iter().filter(|c| c.side() == Side::Server && c.turn.is_answered()) {
+        let spent = conn.turn.spent();
+        ended.add(spent);
+        for part in Part::ALL {
+            let edge = hist::upper(hist::bucket(spent.of(part)));
+            *times.entry(part).or_default().entry(edge).or_default() += 1;
+        }
+    }
+    let times = times.into_iter().map(|(part, buckets)| (part, buckets.into_iter().collect()));
+    Turns { totals: ended, times: times.collect() }
+}
+
+/// What connections of one peer came to that have no record any more.
+pub fn peer(key: &PeerKey, sum: &Sum) -> Peer {
+    let conn = Conn { remote: key.remote, family: key.family, remote_port: key.port, ..Conn::default() };
+    Peer {
+        side: Side::from_u8(key.side),
+        address: address(&conn),
+        connections: sum.connections,
+        waits: sum.waits,
+        wait_ns: sum.wait_ns,
+        receives: sum.receives,
+        bytes: sum.bytes,
+        replies: sum.replies,
+        reply_ns: sum.reply_ns,
+    }
+}
+
 /// The data of a connection.
 pub fn connection(conn: &Conn) -> Connection {
     Connection {
@@ -206,6 +277,10 @@ pub fn connection(conn: &Conn) -> Connection {
         receives: conn.receives,
         bytes: conn.bytes,
         episodes: conn.episodes,
+        sends: conn.sends,
+        replies: conn.replies,
+        reply_ns: conn.reply_ns,
+        accepted_by: (conn.accepted_by != 0).then_some(conn.accepted_by),
         accepted: conn.flags & conn_flag::ACCEPTED != 0,
         asked_nonblocking: conn.flags & conn_flag::ASKED_NONBLOCKING != 0,
         asked_blocking: conn.flags & conn_flag::ASKED_BLOCKING != 0,

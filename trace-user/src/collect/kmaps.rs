@@ -7,11 +7,12 @@ use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, PerCpuValues, Queue, 
 use aya::{Ebpf, Pod};
 use trace_common::account::Account;
 use trace_common::call::LoggedCall;
-use trace_common::conn::Conn;
-use trace_common::hist::Histogram;
+use trace_common::conn::{Conn, Peer, PeerKey};
+use trace_common::hist::{self, Histogram};
 use trace_common::kernel::Control;
 use trace_common::loss::Losses;
 use trace_common::thread::{Thread, flag};
+use trace_common::turn::{PARTS, Part, Turns};
 use trace_common::uring::Ring;
 
 /// A foreign plain type as a map value.
@@ -23,6 +24,12 @@ struct Plain<T>(T);
 unsafe impl Pod for Plain<Control> {}
 // SAFETY: see above.
 unsafe impl Pod for Plain<Conn> {}
+// SAFETY: see above.
+unsafe impl Pod for Plain<Peer> {}
+// SAFETY: see above.
+unsafe impl Pod for Plain<PeerKey> {}
+// SAFETY: see above.
+unsafe impl Pod for Plain<Turns> {}
 // SAFETY: see above.
 unsafe impl Pod for Plain<Ring> {}
 // SAFETY: see above.
@@ -53,6 +60,9 @@ pub struct Maps {
     free: Queue<MapData, u32>,
     control: Array<MapData, Plain<Control>>,
     conns: HashMap<MapData, u64, Plain<Conn>>,
+    peers: HashMap<MapData, Plain<PeerKey>, Plain<Peer>>,
+    turns: PerCpuArray<MapData, Plain<Turns>>,
+    turn_times: PerCpuArray<MapData, Plain<Histogram>>,
     rings: HashMap<MapData, u64, Plain<Ring>>,
     listen_ports: Array<MapData, u64>,
     losses: PerCpuArray<MapData, Plain<Losses>>,
@@ -75,6 +85,9 @@ impl Maps {
             free: Queue::try_from(take(ebpf, "FREE_SLOTS")?)?,
             control: Array::try_from(take(ebpf, "CONTROL")?)?,
             conns: HashMap::try_from(take(ebpf, "CONNS")?)?,
+            peers: HashMap::try_from(take(ebpf, "PEERS")?)?,
+            turns: PerCpuArray::try_from(take(ebpf, "TURNS")?)?,
+            turn_times: PerCpuArray::try_from(take(ebpf, "TURN_TIMES")?)?,
             rings: HashMap::try_from(take(ebpf, "RINGS")?)?,
             listen_ports: Array::try_from(take(ebpf, "LISTEN_PORTS")?)?,
             losses: PerCpuArray::try_from(take(ebpf, "LOSSES")?)?,
@@ -167,6 +180,35 @@ impl Maps {
         self.conns.iter().flatten().map(|(_, conn)| conn.0).collect()
     }
 
+    /// What connections came to whose record gave way to another one's, by peer.
+    pub fn peers(&self) -> Vec<(PeerKey, Peer)> {
+        self.peers.iter().flatten().map(|(key, peer)| (key.0, peer.0)).collect()
+    }
+
+    /// Turns that have ended, summed over CPUs.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn turns(&self) -> Result<Turns> {
+        let mut sum = Turns::default();
+        for Plain(cpu) in self.turns.get(&0, 0)?.iter() {
+            sum.merge(cpu);
+        }
+        Ok(sum)
+    }
+
+    /// The distributions of their parts, as [`Maps::distribution`].
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn turn_times(&self) -> Result<[Vec<(u64, u64)>; PARTS]> {
+        let mut times = [const { Vec::new() }; PARTS];
+        for (part, buckets) in Part::ALL.into_iter().zip(&mut times) {
+            *buckets = buckets_of(&self.turn_times, part as u32)?;
+        }
+        Ok(times)
+    }
+
     /// All rings.
     pub fn rings(&self) -> Vec<Ring> {
         self.rings.iter().flatten().map(|(_, ring)| ring.0).collect()
@@ -191,23 +233,27 @@ impl Maps {
     /// # Errors
     /// If the map cannot be read.
     pub fn distribution(&self, account: Account) -> Result<Vec<(u64, u64)>> {
-        let cpus = self.distributions.get(&(account as u32), 0)?;
-        Ok((0..trace_common::hist::BUCKETS)
-            .map(|b| (trace_common::hist::upper(b), cpus.iter().map(|cpu| cpu.0.counts[b]).sum::<u64>()))
-            .filter(|(_, count)| *count > 0)
-            .collect())
+        buckets_of(&self.distributions, account as u32)
     }
 
-    /// Forgets what the canary left: losses, distributions, connections.
+    /// Forgets what the canary left: losses, distributions, turns, connections.
     ///
     /// # Errors
     /// If a map refuses.
     pub fn forget(&mut self) -> Result<()> {
         let cpus = aya::util::nr_cpus().map_err(|(what, e)| anyhow!("{what}: {e}"))?;
         self.losses.set(0, PerCpuValues::try_from(vec![Plain(Losses::ZERO); cpus])?, 0)?;
-        let empty = Histogram { counts: [0; trace_common::hist::SLOTS] };
+        let empty = Histogram { counts: [0; hist::SLOTS] };
         for account in Account::ALL {
             self.distributions.set(account as u32, PerCpuValues::try_from(vec![Plain(empty); cpus])?, 0)?;
+        }
+        for part in Part::ALL {
+            self.turn_times.set(part as u32, PerCpuValues::try_from(vec![Plain(empty); cpus])?, 0)?;
+        }
+        self.turns.set(0, PerCpuValues::try_from(vec![Plain(Turns::default()); cpus])?, 0)?;
+        let keys: Vec<Plain<PeerKey>> = self.peers.keys().flatten().collect();
+        for key in keys {
+            self.peers.remove(&key)?;
         }
         let keys: Vec<u64> = self.conns.keys().flatten().collect();
         for key in keys {
@@ -227,6 +273,14 @@ impl Maps {
         }
         calls
     }
+}
+
+fn buckets_of(map: &PerCpuArray<MapData, Plain<Histogram>>, index: u32) -> Result<Vec<(u64, u64)>> {
+    let cpus = map.get(&index, 0)?;
+    Ok((0..hist::BUCKETS)
+        .map(|b| (hist::upper(b), cpus.iter().map(|cpu| cpu.0.counts[b]).sum::<u64>()))
+        .filter(|(_, count)| *count > 0)
+        .collect())
 }
 
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map> {

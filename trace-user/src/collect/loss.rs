@@ -13,6 +13,8 @@ pub struct Noticed {
     pub torn_reads: u64,
     /// Threads of the target without a record at the end.
     pub threads_missed: u64,
+    /// Connections that nothing is left of.
+    pub connections_evicted: u64,
 }
 
 /// All counters, by name.
@@ -22,6 +24,7 @@ pub fn report(kernel: &Losses, noticed: Noticed, recursion: u64) -> BTreeMap<Str
     loss.insert("recursion_missed".to_owned(), recursion);
     loss.insert("torn_reads".to_owned(), noticed.torn_reads);
     loss.insert("threads_missed".to_owned(), noticed.threads_missed);
+    loss.insert("connections_evicted".to_owned(), noticed.connections_evicted);
     loss
 }
 
@@ -42,6 +45,7 @@ const fn name(loss: Loss) -> &'static str {
         Loss::RecoveredSwitches => "recovered_switches",
         Loss::EarlyWakeups => "early_wakeups",
         Loss::ConnectionsSeen => "connections_seen",
+        Loss::ConnectionsFolded => "connections_folded",
         Loss::WideScansCut => "wide_scans_cut",
         Loss::CompletedUnmatched => "completed_unmatched",
         Loss::GenerationDropped => "generation_dropped",
@@ -67,9 +71,9 @@ mod tests {
     fn what_went_missing_once_is_counted_once() {
         let mut kernel = Losses::ZERO;
         kernel.counts[Loss::Nested as usize] = 2;
-        let noticed = Noticed { torn_reads: 4, threads_missed: 8 };
+        let noticed = Noticed { torn_reads: 4, threads_missed: 8, connections_evicted: 16 };
         let loss = report(&kernel, noticed, 1);
         assert_eq!((loss["recursion_missed"], loss["nested"]), (1, 2));
-        assert_eq!(loss.values().sum::<u64>(), 1 + 2 + 4 + 8);
+        assert_eq!(loss.values().sum::<u64>(), 1 + 2 + 4 + 8 + 16);
     }
 }

@@ -30,6 +30,8 @@ pub struct Options {
     pub follow: bool,
     /// Length of the window; `None` runs until stopped or until the target ends.
     pub duration: Option<Duration>,
+    /// Take a snapshot this often while the window is open.
+    pub interval: Option<Duration>,
     /// Log up to this many receives, with their two phases.
     pub log_calls: u32,
     /// Resolve receives by descriptor although the kernel has `sock_recv_length`.
@@ -54,6 +56,8 @@ pub enum Progress {
     },
     /// A first verdict can be given on what was seen so far.
     Interim(Box<Snapshot>),
+    /// An interval has passed, and this was seen since the window's start.
+    Interval(Box<Snapshot>),
 }
 
 /// Measures. `stop` answers whether an interrupt came; `progress` is told how it goes.

@@ -7,9 +7,10 @@ use trace_common::account::Account;
 use trace_common::call::LoggedCall;
 use trace_common::kernel::Control;
 use trace_common::ledger;
+use trace_common::loss::{Loss, Nowhere};
 use trace_common::thread::{Sched, Thread as Record};
 
-use super::convert::{self, Quiet, Span};
+use super::convert::{self, Span};
 use super::cost::Sampler;
 use super::kmaps::{Brief, Maps};
 use super::load::{self, LoadError, Probes, Sizes};
@@ -19,7 +20,7 @@ use crate::failure::{Code, Failure};
 use crate::kernel::btf::{BtfError, Facts};
 use crate::kernel::proc::{Proc, Stat};
 use crate::snapshot::{
-    Calibration, Connection, EndedBy, Host, Process, Schedstat, Snapshot, Thread, Tool, Window,
+    Calibration, EndedBy, Host, Listener, Peer, Process, Schedstat, Snapshot, Thread, Tool, Window,
 };
 
 /// Fewest records of threads; more are made where the target has more.
@@ -193,7 +194,8 @@ impl<'a> Session<'a> {
     fn note_process(&mut self, pid: u32) {
         if let Some(stat) = self.proc.stat(pid, pid) {
             let exe = self.proc.exe(pid);
-            let process = Process { pid, comm: stat.comm, exe, alive: true, listens: None };
+            let process =
+                Process { pid, comm: stat.comm, exe, alive: true, listens: None, listeners: Vec::new() };
             self.processes.insert(pid, process);
         }
     }
@@ -211,9 +213,13 @@ impl<'a> Session<'a> {
     /// Notes whether a process holds a listener, and returns the ports of those it does.
     fn look_at_listeners(&mut self, pid: u32) -> BTreeSet<u16> {
         let Some(inodes) = self.proc.sockets(pid) else { return BTreeSet::new() };
-        let ports = self.proc.listen_ports(pid, &inodes);
+        let theirs = self.proc.listening(pid, &inodes);
+        let listeners: Vec<Listener> =
+            theirs.iter().map(|l| Listener { port: l.address.port(), inode: l.inode }).collect();
+        let ports = listeners.iter().map(|l| l.port).collect();
         if let Some(process) = self.processes.get_mut(&pid) {
-            process.listens = Some(!ports.is_empty());
+            process.listens = Some(!listeners.is_empty());
+            process.listeners = listeners;
         }
         ports
     }
@@ -232,6 +238,7 @@ impl<'a> Session<'a> {
         let begun = Instant::now();
         let deadline = self.options.duration.map(|d| begun + d);
         let mut next_interim = begun + INTERIM;
+        let mut next_interval = self.options.interval.map(|every| begun + every);
         self.sampler = Sampler::begin(&self.probes.ebpf);
         let ended_by = loop {
             if stop() {
@@ -247,14 +254,25 @@ impl<'a> Session<'a> {
             }
             if now >= next_interim {
                 next_interim = now + INTERIM;
-                let span = Span { start: self.control.start, end: clock::now() };
-                let snapshot = self.snapshot(span, EndedBy::Interrupt, &BTreeMap::new(), &BTreeMap::new())?;
-                progress(Progress::Interim(Box::new(snapshot)));
+                progress(Progress::Interim(Box::new(self.so_far()?)));
+            }
+            if let (Some(next), Some(every)) = (next_interval, self.options.interval)
+                && now >= next
+            {
+                // What is late does not make the next one late.
+                next_interval = Some(next.max(now - every) + every);
+                progress(Progress::Interval(Box::new(self.so_far()?)));
             }
             let until = deadline.map_or(TICK, |d| d.saturating_duration_since(Instant::now()).min(TICK));
             std::thread::sleep(until);
         };
         self.finish(ended_by)
+    }
+
+    /// What was seen since the window's start; threads without an event stay unknown until its end.
+    fn so_far(&mut self) -> Result<Snapshot, Failure> {
+        let span = Span { start: self.control.start, end: clock::now() };
+        self.snapshot(span, EndedBy::Open, &BTreeMap::new(), &BTreeMap::new())
     }
 
     /// Folds the records of ended threads and frees them; returns how many threads live.
@@ -273,7 +291,7 @@ impl<'a> Session<'a> {
             if let Some((record, _)) = self.maps.record(brief.slot)
                 && record.sched() == Sched::Dead
             {
-                let comm = self.name(record.tid, record.tgid);
+                let comm = convert::last_name(&record).unwrap_or_else(|| self.name(record.tid, record.tgid));
                 let thread = self.correct(convert::thread(&record, comm, span));
                 self.end(thread);
             }
@@ -295,15 +313,17 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Keeps an ended thread: one by one up to a limit, then summed up: per process, or all in one whose process was not
-    /// among the first and was not asked for.
+    /// Keeps an ended thread: one by one up to a limit, then summed up with one of its kind: of the same process, or of any
+    /// that was not asked for.
     fn end(&mut self, mut thread: Thread) {
         thread.alive = false;
         if self.ended.len() >= MAX_ENDED {
-            let same = self.ended.iter().rposition(|t| t.pid == thread.pid);
-            let of_others = self.ended.iter().rposition(|t| !self.options.pids.contains(&t.pid));
-            let is_root = self.options.pids.contains(&thread.pid);
-            if let Some(sum) = same.or(of_others.filter(|_| !is_root)) {
+            let asked_for = |t: &Thread| self.options.pids.contains(&t.pid);
+            let alike = |t: &Thread| kind(t) == kind(&thread);
+            let same = self.ended.iter().rposition(|t| t.pid == thread.pid && alike(t));
+            let of_others = || self.ended.iter().rposition(|t| !asked_for(t) && alike(t));
+            let sum = same.or_else(|| if asked_for(&thread) { None } else { of_others() });
+            if let Some(sum) = sum {
                 self.ended[sum].merge(&thread);
                 return;
             }
@@ -315,6 +335,7 @@ impl<'a> Session<'a> {
             exe: None,
             alive: false,
             listens: None,
+            listeners: Vec::new(),
         });
         self.ended.push(thread);
     }
@@ -389,7 +410,13 @@ impl<'a> Session<'a> {
         convert::add_rings(&mut threads, &self.maps.rings());
         threads.sort_by_key(|t| (t.pid, t.tid));
         let losses = self.maps.losses().map_err(broken)?;
-        let connections: Vec<Connection> = self.maps.connections().iter().map(convert::connection).collect();
+        let connections = self.maps.connections();
+        let turns = self.maps.turns().map_err(broken)?;
+        let turns = convert::turns(turns, self.maps.turn_times().map_err(broken)?, &connections);
+        let peers: Vec<Peer> = self.maps.peers().iter().map(|(key, sum)| convert::peer(key, sum)).collect();
+        let kept = connections.len() as u64 + peers.iter().map(|p| p.connections).sum::<u64>();
+        let seen = losses.counts[Loss::ConnectionsSeen as usize];
+        self.noticed.connections_evicted = seen.saturating_sub(kept);
         let mut distributions = BTreeMap::new();
         for account in Account::ALL {
             let buckets = self.maps.distribution(account).map_err(broken)?;
@@ -404,7 +431,9 @@ impl<'a> Session<'a> {
             pids: self.options.pids.clone(),
             processes: self.processes.values().cloned().collect(),
             threads,
-            connections,
+            connections: connections.iter().map(convert::connection).collect(),
+            peers,
+            turns: Some(turns),
             distributions,
             loss: loss::report(&losses, self.noticed, loss::recursion_misses(&self.probes.ebpf)),
             degraded: self.probes.degraded.iter().map(|(hook, lost)| format!("{hook}: {lost}")).collect(),
@@ -447,7 +476,7 @@ impl<'a> Session<'a> {
             silent::thread(&record, comm, span, samples.get(&record.tid), stat)
         } else {
             let asleep = self.is_asleep(&record);
-            ledger::close(&mut record, span.end, asleep, &mut Quiet);
+            ledger::close(&mut record, span.end, asleep, &mut Nowhere);
             convert::thread(&record, comm, span)
         };
         thread.schedstat = stat;
@@ -471,6 +500,12 @@ impl<'a> Session<'a> {
         }
         Some(self.proc.stat(record.tgid, record.tid)?.state != 'R')
     }
+}
+
+/// What threads must have in common to be summed up: whoever accepts is no worker, and who was there before was not born
+/// for a connection.
+fn kind(thread: &Thread) -> (bool, bool, bool, bool) {
+    (thread.born, thread.kernel_io, thread.accepts.calls > 0, thread.receives.calls > 0)
 }
 
 fn load_probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {

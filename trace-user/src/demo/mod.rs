@@ -135,6 +135,7 @@ fn play(scene: &Scene, btf: &Path, stop: &dyn Fn() -> bool) -> Result<Row, Failu
         held: false,
         follow: true,
         duration: Some(WINDOW),
+        interval: None,
         log_calls: 0,
         by_descriptor: false,
         btf: btf.to_path_buf(),

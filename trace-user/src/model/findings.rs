@@ -15,7 +15,8 @@ pub fn find(snapshot: &Snapshot, verdict: &IoVerdict) -> Vec<Finding> {
         .collect()
 }
 
-fn finding(code: &str, severity: &str, title: &str, evidence: String, advice: &str) -> Finding {
+/// One finding.
+pub(super) fn finding(code: &str, severity: &str, title: &str, evidence: String, advice: &str) -> Finding {
     Finding {
         code: code.to_owned(),
         severity: severity.to_owned(),

@@ -1,7 +1,9 @@
 //! The model: a pure function from a snapshot to verdicts. No I/O, no clock, and the only place that names a verdict.
 
+pub mod balance;
 pub mod findings;
 pub mod io_model;
+mod loops;
 pub mod roles;
 pub mod server_model;
 pub mod storage;
@@ -9,6 +11,7 @@ pub mod tally;
 pub mod thresholds;
 pub mod verdict;
 pub mod wilson;
+mod workers;
 
 use std::collections::BTreeMap;
 
@@ -60,15 +63,20 @@ pub fn classify(snapshot: &Snapshot) -> Verdicts {
         .map(|t| (t.tid, judge(snapshot, &|other| other.tid == t.tid, &|c| c.tid == t.tid, limits)))
         .collect();
     let server_model = server_model::decide(snapshot, &io_model);
-    Verdicts {
+    let mut verdicts = Verdicts {
         roles: roles::assign(snapshot, &server_model),
         findings: findings::find(snapshot, &io_model),
         blind_spots: findings::blind_spots(snapshot),
         server_model,
+        balance: balance::of(snapshot),
+        handovers: balance::handovers(snapshot),
         io_model,
         processes,
         threads,
-    }
+    };
+    let more = [loops::find(snapshot, &verdicts), workers::find(snapshot, &verdicts)];
+    verdicts.findings.extend(more.into_iter().flatten());
+    verdicts
 }
 
 fn limits(snapshot: &Snapshot) -> Limits {

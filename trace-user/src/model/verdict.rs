@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::balance::Balance;
+use crate::snapshot::Handovers;
+
 /// The five I/O models of Stevens, and the two ways of not naming one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -205,6 +208,10 @@ pub struct Verdicts {
     pub threads: BTreeMap<u32, IoVerdict>,
     /// Per thread.
     pub roles: BTreeMap<u32, Role>,
+    /// How evenly the work is spread; `None` for fewer than two workers.
+    pub balance: Option<Balance>,
+    /// How connections came to those who serve them.
+    pub handovers: Handovers,
     /// Worth a second look.
     pub findings: Vec<Finding>,
     /// What cannot be seen in this run, each a sentence.

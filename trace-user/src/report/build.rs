@@ -1,16 +1,15 @@
 //! From a snapshot and its verdicts to the report: pure, and the only place that fills a [`Report`].
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use trace_common::conn::Side;
 use trace_common::receive::{Accepts, Receives};
 
 use super::ledger::Ledger;
+use super::peers::peers;
 use super::residual::residual;
 use super::schema::{
-    BySide, Calibration, Call, Cost, Exited, Host, Peer, Process, Report, Target, Thread, Tool, VERSION,
-    Verdict,
+    BySide, Calibration, Call, Cost, Exited, Host, Process, Report, Target, Thread, Tool, VERSION, Verdict,
 };
 use super::turns::Turns;
 use crate::model::verdict::Verdicts;
@@ -34,8 +33,8 @@ pub const LOSSES: [&str; 13] = [
 ];
 
 /// Counters that stand among the losses and are none: what they count was put right, or is only information.
-pub const NO_LOSSES: [&str; 4] =
-    ["early_wakeups", "recovered_wakeups", "recovered_switches", "connections_seen"];
+pub const NO_LOSSES: [&str; 5] =
+    ["early_wakeups", "recovered_wakeups", "recovered_switches", "connections_seen", "connections_folded"];
 
 /// The report on `snapshot`.
 pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
@@ -54,8 +53,10 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
         target: target(snapshot),
         verdict: Verdict { io_model: verdicts.io_model.clone(), server_model: verdicts.server_model.clone() },
         processes: snapshot.processes.iter().map(|p| process(p, snapshot, verdicts)).collect(),
-        peers: peers(&snapshot.connections),
-        turns: Turns::default(),
+        peers: peers(snapshot),
+        turns: snapshot.turns.as_ref().map(Turns::of).unwrap_or_default(),
+        handovers: verdicts.handovers.clone(),
+        balance: verdicts.balance.clone(),
         distributions: snapshot.distributions.clone(),
         findings: verdicts.findings.clone(),
         blind_spots: verdicts.blind_spots.clone(),
@@ -135,6 +136,9 @@ fn thread(thread: &snapshot::Thread, verdicts: &Verdicts) -> Thread {
         confidence: verdict.and_then(|v| v.confidence),
         receive_syscall: thread.receive_syscall.clone(),
         readiness: thread.readiness,
+        event_loop: thread.event_loop.clone(),
+        served: thread.served.clone(),
+        busy_share: share(thread.on_cpu_ns(), thread.lived_ns),
         episodes: thread.episodes.clone(),
         announced: thread.announced,
         storage: thread.storage,
@@ -146,6 +150,11 @@ fn thread(thread: &snapshot::Thread, verdicts: &Verdicts) -> Thread {
         silent: thread.silent,
         kernel_io: thread.kernel_io,
     }
+}
+
+/// `None` of nothing.
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 fn by_side(ns: &BTreeMap<Side, u64>) -> BySide {
@@ -165,38 +174,6 @@ pub(super) fn add_sides(sum: &mut BySide, more: BySide) {
     sum.client_ns += client_ns;
     sum.local_ns += local_ns;
     sum.other_ns += other_ns;
-}
-
-fn peers(connections: &[snapshot::Connection]) -> Vec<Peer> {
-    let mut by_address: BTreeMap<(Side, String), Peer> = BTreeMap::new();
-    for connection in connections {
-        let address = peer_address(connection.side, &connection.address);
-        let peer = by_address.entry((connection.side, address.clone())).or_insert(Peer {
-            side: connection.side,
-            address,
-            connections: 0,
-            waits: 0,
-            wait_ns: 0,
-            receives: 0,
-            bytes: 0,
-        });
-        peer.connections += 1;
-        peer.waits += connection.waits;
-        peer.wait_ns += connection.wait_ns;
-        peer.receives += connection.receives;
-        peer.bytes += connection.bytes;
-    }
-    let mut peers: Vec<Peer> = by_address.into_values().collect();
-    peers.sort_by_key(|p| std::cmp::Reverse((p.wait_ns, p.receives)));
-    peers
-}
-
-/// The port of a client says nothing, and there are as many as connections.
-fn peer_address(side: Side, address: &str) -> String {
-    match (side, address.parse::<SocketAddr>()) {
-        (Side::Server | Side::Local, Ok(address)) => address.ip().to_string(),
-        _ => address.to_owned(),
-    }
 }
 
 fn calibration(c: &snapshot::Calibration) -> Calibration {

@@ -1,10 +1,10 @@
-//! JSON, readable and safe to print on a terminal.
+//! JSON, readable or in one line, and safe to print on a terminal.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::Serializer;
-use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter, PrettyFormatter};
 
 use super::sanitize::is_hostile;
 
@@ -13,15 +13,27 @@ use super::sanitize::is_hostile;
 /// # Errors
 /// None of these documents' values can fail.
 pub fn render(document: &impl Serialize) -> serde_json::Result<String> {
+    write(document, PrettyFormatter::new())
+}
+
+/// `document` as one line of JSON.
+///
+/// # Errors
+/// As [`render`].
+pub fn line(document: &impl Serialize) -> serde_json::Result<String> {
+    write(document, CompactFormatter)
+}
+
+fn write(document: &impl Serialize, formatter: impl Formatter) -> serde_json::Result<String> {
     let mut bytes = Vec::new();
-    document.serialize(&mut Serializer::with_formatter(&mut bytes, Escaping(PrettyFormatter::new())))?;
+    document.serialize(&mut Serializer::with_formatter(&mut bytes, Escaping(formatter)))?;
     bytes.push(b'\n');
     String::from_utf8(bytes).map_err(|e| serde::ser::Error::custom(e.utf8_error()))
 }
 
-/// Indents, and escapes (`\uXXXX`, so that nothing is lost) what a terminal would obey beyond what JSON
-/// itself demands: DEL, C1 controls, bidirectional marks.
-struct Escaping(PrettyFormatter<'static>);
+/// Escapes (`\uXXXX`, so that nothing is lost) what a terminal would obey beyond what JSON itself demands: DEL,
+/// C1 controls, bidirectional marks.
+struct Escaping<F>(F);
 
 macro_rules! delegate {
     ($($name:ident($($arg:ident: $type:ty),*);)*) => {
@@ -31,7 +43,7 @@ macro_rules! delegate {
     };
 }
 
-impl Formatter for Escaping {
+impl<F: Formatter> Formatter for Escaping<F> {
     delegate! {
         begin_array();
         end_array();

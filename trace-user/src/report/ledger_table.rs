@@ -1,27 +1,21 @@
 //! Where the time went: one row for alike threads, or for each.
 
-use std::collections::BTreeMap;
-
 use tabled::builder::Builder;
 use tabled::settings::object::Columns;
 use tabled::settings::{Alignment, Modify, Padding, Style};
 use trace_common::account::Account;
-use trace_common::receive::Receives;
 
-use super::build::add_sides;
-use super::ledger::Ledger;
+use super::cohort::{self, Cohort};
 use super::phases::is_bounded;
-use super::schema::{BySide, Process, Report, Thread};
+use super::schema::Report;
 use super::text::{Page, cut};
 use super::{Layout, unit};
-use crate::model::verdict::{IoModel, Role};
+use crate::model::verdict::Role;
 
 /// Columns of the names.
 const NAME_COLUMNS: usize = 20;
 /// Columns of the waits.
 const WAIT_COLUMNS: usize = 24;
-/// Rows of a default table; further cohorts share the last one.
-const ROWS: usize = 20;
 /// Where the waits are in a row.
 const WAITS_COLUMN: usize = 1;
 /// Where the time of copying is.
@@ -37,35 +31,11 @@ const WAIT_SHARE: f64 = 0.005;
 /// From this share of its time on, the target is called idle.
 const IDLE_SHARE: f64 = 0.9;
 
-/// What alike threads have in common: process name, role, model, name without its number.
-type Key = (String, Option<Role>, Option<IoModel>, String);
-
-/// Alike threads, added up.
-#[derive(Default)]
-struct Cohort {
-    name: String,
-    differ: bool,
-    ended: bool,
-    role: Option<Role>,
-    io_model: Option<IoModel>,
-    threads: u64,
-    lived_ns: u64,
-    ledger: Ledger,
-    by_side: BySide,
-    receives: Receives,
-    /// Accounts whose time is longer than shown.
-    at_least: Vec<Account>,
-}
-
 /// The table.
 pub fn ledger(page: &mut Page, report: &Report, layout: Layout) {
-    let mut cohorts = cohorts(report, layout);
+    let cohorts = cohort::cohorts(report, layout);
     if cohorts.is_empty() {
         return;
-    }
-    cohorts.sort_by_key(|c| std::cmp::Reverse((!c.ended, c.receives.calls, c.lived_ns)));
-    if !layout.threads {
-        fold_rest(&mut cohorts);
     }
     let floor = report.calibration.floor_ns;
     let mut table = Builder::default();
@@ -87,68 +57,7 @@ pub fn lay_out(table: Builder, numbers: usize) -> String {
     table.to_string()
 }
 
-fn cohorts(report: &Report, layout: Layout) -> Vec<Cohort> {
-    let mut by_key: BTreeMap<(Key, u32), Cohort> = BTreeMap::new();
-    let mut ended: BTreeMap<&str, Cohort> = BTreeMap::new();
-    for process in &report.processes {
-        for thread in &process.threads {
-            let key = (process.comm.clone(), thread.role, thread.io_model, stem(&thread.comm).to_owned());
-            let alone = if layout.threads { thread.tid } else { 0 };
-            by_key.entry((key, alone)).or_default().add_thread(thread);
-        }
-        if process.exited.threads > 0 {
-            ended.entry(&process.comm).or_default().add_exited(process);
-        }
-    }
-    by_key.into_values().chain(ended.into_values()).collect()
-}
-
-/// Cohorts beyond the last row become one.
-fn fold_rest(cohorts: &mut Vec<Cohort>) {
-    if cohorts.len() <= ROWS {
-        return;
-    }
-    let mut rest = Cohort { name: "all others".into(), ..Cohort::default() };
-    for cohort in cohorts.split_off(ROWS - 1) {
-        rest.threads += cohort.threads;
-        rest.at_least.extend(&cohort.at_least);
-        rest.add(cohort.lived_ns, &cohort.ledger, cohort.by_side, &cohort.receives);
-    }
-    cohorts.push(rest);
-}
-
-impl Cohort {
-    fn add_thread(&mut self, thread: &Thread) {
-        if self.threads == 0 {
-            (self.name, self.role, self.io_model) = (thread.comm.clone(), thread.role, thread.io_model);
-        }
-        self.differ |= self.name != thread.comm;
-        self.threads += 1;
-        self.add(thread.lived_ns, &thread.ledger, thread.wait_data_by_side, &thread.receives);
-        let longest =
-            || Account::ALL.into_iter().filter(|a| a.is_sleep()).max_by_key(|&a| thread.ledger.ns(a));
-        let before = thread.in_flight.as_ref().filter(|f| f.before_attach).map(|f| f.account);
-        if let Some(account) =
-            before.or_else(|| (thread.waited_before || thread.silent).then(longest).flatten())
-        {
-            self.at_least.push(account);
-        }
-    }
-
-    fn add_exited(&mut self, process: &Process) {
-        let exited = &process.exited;
-        (self.name, self.ended) = (process.comm.clone(), true);
-        self.threads += exited.threads;
-        self.add(exited.lived_ns, &exited.ledger, exited.wait_data_by_side, &exited.receives);
-    }
-
-    fn add(&mut self, lived_ns: u64, ledger: &Ledger, by_side: BySide, receives: &Receives) {
-        self.lived_ns += lived_ns;
-        self.ledger.add(&ledger.0);
-        add_sides(&mut self.by_side, by_side);
-        self.receives.add(receives);
-    }
-
+impl Cohort<'_> {
     fn row(&self, floor: Option<u64>) -> [String; 6] {
         let queued = self.ledger.ns(Account::Runqueue) + self.ledger.ns(Account::Preempted);
         [
@@ -162,14 +71,11 @@ impl Cohort {
     }
 
     fn names(&self) -> String {
-        let name = if self.differ { format!("{}*", stem(&self.name)) } else { self.name.clone() };
-        let mut lines = vec![cut(&name, NAME_COLUMNS)];
+        let mut lines = vec![cut(&self.title(), NAME_COLUMNS)];
         let ended = if self.ended { " ended" } else { "" };
         lines.push(format!("  {}{ended}", unit::plural(self.threads, "thread", "threads")));
-        lines.extend(self.role.map(|role| format!("  {}", role_name(role))));
-        // One thread alone rarely shows enough; its silence says nothing.
-        let model = self.io_model.filter(|model| !matches!(model, IoModel::Inconclusive));
-        lines.extend(model.map(|model| format!("  {}", model.name())));
+        lines.extend(self.role.map(|role| format!("  {}", cohort::role_name(role))));
+        lines.extend(self.model().map(|model| format!("  {}", model.name())));
         lines.join("\n")
     }
 
@@ -242,8 +148,8 @@ impl Marks {
 }
 
 /// Idle is not bad, and being slow because somebody else is slow is another diagnosis: say which.
-fn idle(page: &mut Page, cohorts: &[Cohort]) {
-    let serving = |c: &&Cohort| {
+fn idle(page: &mut Page, cohorts: &[Cohort<'_>]) {
+    let serving = |c: &&Cohort<'_>| {
         let serves = [Role::Acceptor, Role::Reactor, Role::ConnectionWorker, Role::PoolWorker];
         c.receives.calls > 0 || c.role.is_some_and(|role| serves.contains(&role))
     };
@@ -279,24 +185,5 @@ fn idle(page: &mut Page, cohorts: &[Cohort]) {
                  they had nothing else to do."
             ),
         );
-    }
-}
-
-/// A thread's name without the number at its end.
-fn stem(comm: &str) -> &str {
-    let stem = comm.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, ']' | ')'));
-    if stem.is_empty() { comm } else { stem }
-}
-
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Acceptor => "acceptor",
-        Role::Reactor => "reactor",
-        Role::ConnectionWorker => "connection-worker",
-        Role::PoolWorker => "pool-worker",
-        Role::Supervisor => "supervisor",
-        Role::Background => "background",
-        Role::Idle => "idle",
-        Role::KernelIo => "kernel-io",
     }
 }

@@ -4,11 +4,15 @@
 //! verdict, and none reads anything but the report.
 
 pub mod build;
+mod cohort;
 pub mod doctor;
+mod exchanges;
+pub mod export;
 pub mod json;
 pub mod ledger;
 mod ledger_table;
 pub mod list;
+mod peers;
 mod phases;
 pub mod residual;
 #[cfg(test)]
@@ -27,7 +31,7 @@ pub use verdict_text::io_line;
 
 use schema::Report;
 
-/// A format that a report can be written in.
+/// A format of a page that is no report, and the two of a report that such pages have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// For people, at most 80 columns.
@@ -43,13 +47,14 @@ pub struct Layout {
     pub threads: bool,
 }
 
-/// The text of `report`, with a newline at its end.
+/// The text of `report`, with a newline at its end; see [`export::ReportFormat`] for all formats.
 ///
 /// # Errors
 /// If a value cannot be written in the format; none of the report's own can fail.
-pub fn render(report: &Report, format: Format, layout: Layout) -> serde_json::Result<String> {
-    match format {
-        Format::Table => Ok(table::render(report, layout)),
-        Format::Json => json::render(report),
-    }
+pub fn render(
+    report: &Report,
+    format: impl Into<export::ReportFormat>,
+    layout: Layout,
+) -> serde_json::Result<String> {
+    format.into().export(report, layout)
 }

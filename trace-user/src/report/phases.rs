@@ -24,69 +24,101 @@ const PEERS: usize = 5;
 
 /// Median and 99th percentile of both phases, over all threads.
 pub fn phases(page: &mut Page, report: &Report) {
+    let rows = figures(report);
+    if rows.is_empty() {
+        return;
+    }
     let mut table = Builder::default();
     table.push_record(["The two phases", "count", "median", "p99"]);
-    let floor = report.calibration.floor_ns;
-    for (account, name) in PHASE_1 {
-        row(&mut table, report, account, name.to_owned(), "", floor);
-    }
-    let (receives, _) = totals(report);
-    let bound = if is_bounded(&receives) { AT_MOST } else { "" };
-    row(&mut table, report, Account::Copy, "copying".into(), bound, floor);
-    if table.count_records() == 1 {
-        return;
+    for row in rows {
+        let name = format!("  {} ({})", row.name, row.account.name());
+        table.push_record([name, unit::count(row.count), row.median, row.p99]);
     }
     let text = lay_out(table, 1);
     page.table("\n");
     page.table(&text);
     if text.contains(AT_MOST) {
-        let share = unit::percent(receives.copy_bounded, receives.with_data);
-        page.paragraph(2, &format!("{AT_MOST}: {share} of the receives showed no first byte of the copy"));
+        page.paragraph(2, &bound(report));
     }
+}
+
+/// One way to wait, or the copy: how often, and how long.
+pub struct Phase {
+    /// Its account.
+    pub account: Account,
+    /// In words.
+    pub name: &'static str,
+    /// How often it was measured.
+    pub count: u64,
+    /// Median, with its unit and its bound.
+    pub median: String,
+    /// 99th percentile, likewise.
+    pub p99: String,
+}
+
+/// The phases that were seen, over all threads.
+pub fn figures(report: &Report) -> Vec<Phase> {
+    let (receives, _) = totals(report);
+    let bound = if is_bounded(&receives) { AT_MOST } else { "" };
+    let waits = PHASE_1.into_iter().map(|(account, name)| (account, name, ""));
+    let all = waits.chain([(Account::Copy, "copying", bound)]);
+    all.filter_map(|(account, name, bound)| phase(report, account, name, bound)).collect()
+}
+
+/// What the mark of an upper bound means here.
+pub fn bound(report: &Report) -> String {
+    let (receives, _) = totals(report);
+    let share = unit::percent(receives.copy_bounded, receives.with_data);
+    format!("{AT_MOST}: {share} of the receives showed no first byte of the copy")
 }
 
 /// What was called how often, and how it ended.
 pub fn calls(page: &mut Page, report: &Report) {
+    let mut lines = call_lines(report).into_iter();
+    lines.next().iter().for_each(|line| page.heading(line));
+    let hang = |line: &str| if line.starts_with("Accepts") { 2 } else { 4 };
+    lines.for_each(|line| page.paragraph(hang(&line), &line));
+}
+
+/// The lines of it: the receives, with details that begin with two blanks, and the accepts.
+pub fn call_lines(report: &Report) -> Vec<String> {
     let (r, a) = totals(report);
+    let mut lines = Vec::new();
     if r.calls == 0 {
-        page.heading("Receives: no receive was seen in the window; idle is not bad, but it decides nothing");
+        let none = "Receives: no receive was seen in the window; idle is not bad, but it decides nothing";
+        lines.push(none.to_owned());
     } else {
-        page.heading(&format!("Receives: {} calls = {}", unit::count(r.calls), sum(&ends(&r))));
+        lines.push(format!("Receives: {} calls = {}", unit::count(r.calls), sum(&ends(&r))));
         if r.with_data > 0 {
-            let text = format!("  with data = {}; {} in all", sum(&episodes(&r)), unit::bytes(r.bytes));
-            page.paragraph(4, &text);
+            lines.push(format!("  with data = {}; {} in all", sum(&episodes(&r)), unit::bytes(r.bytes)));
         }
         if r.zero_copy > 0 {
-            page.paragraph(
-                4,
-                &format!("  {} without a phase 2 (splice, zero-copy)", unit::count(r.zero_copy)),
-            );
+            lines.push(format!("  {} without a phase 2 (splice, zero-copy)", unit::count(r.zero_copy)));
         }
     }
     if a.calls > 0 {
         let [calls, accepted, eagain, slept] = [a.calls, a.accepted, a.eagain, a.slept].map(unit::count);
-        page.paragraph(
-            2,
-            &format!("Accepts: {calls} calls, {accepted} accepted, {eagain} found none, {slept} slept"),
-        );
+        lines
+            .push(format!("Accepts: {calls} calls, {accepted} accepted, {eagain} found none, {slept} slept"));
     }
+    lines
 }
 
 /// Whom the target waited for longest.
 pub fn peers(page: &mut Page, peers: &[Peer]) {
-    let waited: Vec<&Peer> = peers.iter().filter(|p| p.wait_ns > 0).collect();
+    let waited: Vec<&Peer> = peers.iter().filter(|p| p.wait_ns + p.reply_ns > 0).collect();
     if waited.is_empty() {
         return;
     }
     let mut table = Builder::default();
-    table.push_record(["Waited in receives for", "side", "conns", "waits", "time", "bytes"]);
+    table.push_record(["Waited for", "side", "conns", "in receives", "for replies", "bytes"]);
     for peer in waited.iter().take(PEERS) {
         table.push_record([
             cut(&peer.address, 30),
             format!("{:?}", peer.side).to_lowercase(),
             unit::count(peer.connections),
-            unit::count(peer.waits),
             unit::time(peer.wait_ns),
+            replies(peer),
             unit::bytes(peer.bytes),
         ]);
     }
@@ -95,6 +127,10 @@ pub fn peers(page: &mut Page, peers: &[Peer]) {
     if waited.len() > PEERS {
         page.item("·", &format!("{} more in the JSON report", waited.len() - PEERS));
     }
+}
+
+fn replies(peer: &Peer) -> String {
+    if peer.replies == 0 { "–".to_owned() } else { unit::time(peer.reply_ns) }
 }
 
 /// Receives and accepts of all threads, ended ones too.
@@ -116,29 +152,21 @@ pub fn is_bounded(r: &Receives) -> bool {
     r.copy_bounded as f64 > BOUNDED_SHARE * r.with_data as f64
 }
 
-fn row(
-    table: &mut Builder,
-    report: &Report,
-    account: Account,
-    name: String,
-    bound: &str,
-    floor: Option<u64>,
-) {
-    let Some(buckets) = report.distributions.get(&account) else { return };
-    let total: u64 = buckets.iter().map(|b| b.1).sum();
-    if total == 0 {
-        return;
+fn phase(report: &Report, account: Account, name: &'static str, bound: &str) -> Option<Phase> {
+    let buckets = report.distributions.get(&account)?;
+    let count: u64 = buckets.iter().map(|b| b.1).sum();
+    let at =
+        |share| quantile(buckets, share).map_or_else(|| "–".into(), |ns| spell(report, account, bound, ns));
+    (count > 0).then(|| Phase { account, name, count, median: at(0.5), p99: at(0.99) })
+}
+
+/// How long a spell of `account` lasted, with `bound` before it. Below the floor it is the probes' own time.
+pub fn spell(report: &Report, account: Account, bound: &str, ns: u64) -> String {
+    match report.calibration.floor_ns {
+        Some(floor) if account.is_on_cpu() && ns < floor => format!("< {}", unit::time(floor)),
+        _ if ns == u64::MAX => "> 0.3 h".into(),
+        _ => format!("{bound}{}", unit::time(ns)),
     }
-    let at = |share| match quantile(buckets, share) {
-        // Below the floor it is the probes' own time.
-        Some(ns) if account.is_on_cpu() && floor.is_some_and(|floor| ns < floor) => {
-            format!("< {}", unit::time(floor.unwrap_or(0)))
-        }
-        Some(u64::MAX) => "> 0.3 h".into(),
-        Some(ns) => format!("{bound}{}", unit::time(ns)),
-        None => "–".into(),
-    };
-    table.push_record([format!("  {name} ({})", account.name()), unit::count(total), at(0.5), at(0.99)]);
 }
 
 fn ends(r: &Receives) -> [(u64, &'static str); 5] {

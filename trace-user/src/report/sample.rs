@@ -30,9 +30,12 @@ pub fn snapshot(threads: u32) -> Snapshot {
             exe: Some("/usr/bin/server".into()),
             alive: true,
             listens: None,
+            listeners: Vec::new(),
         }],
         threads: (0..threads).map(thread).collect(),
         connections: (0..3).map(connection).collect(),
+        peers: Vec::new(),
+        turns: None,
         distributions: BTreeMap::from([
             (Account::WaitReady, vec![(1_023, 10), (1_048_575, 980), (8_388_607, 10)]),
             (Account::Copy, vec![(255, 10), (2_047, 990)]),
@@ -84,6 +87,7 @@ fn thread(i: u32) -> Thread {
             immediate: 10,
             ..Receives::ZERO
         },
+        filled: 0,
         receive_syscall: Some("read".into()),
         accepts: Accepts { calls: 10, accepted: 10, ..Accepts::ZERO },
         readiness: Readiness {
@@ -93,6 +97,9 @@ fn thread(i: u32) -> Thread {
             events: 1_000,
             ..Readiness::default()
         },
+        event_loop: None,
+        served: BTreeMap::new(),
+        answers: trace_common::turn::Answers::ZERO,
         episodes: BTreeMap::new(),
         announced: Announced::default(),
         storage: Storage::default(),
@@ -125,6 +132,10 @@ fn connection(i: u32) -> Connection {
         receives: 30,
         bytes: 3_000,
         episodes: 30,
+        sends: 30,
+        replies: 0,
+        reply_ns: 0,
+        accepted_by: None,
         accepted: i != 2,
         asked_nonblocking: true,
         asked_blocking: false,
@@ -137,6 +148,8 @@ fn connection(i: u32) -> Connection {
 pub fn verdicts(snapshot: &Snapshot) -> Verdicts {
     let io_model = io_verdict();
     Verdicts {
+        balance: None,
+        handovers: BTreeMap::new(),
         server_model: ServerVerdict {
             name: "multi-reactor".into(),
             qualifier: None,

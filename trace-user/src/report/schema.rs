@@ -14,8 +14,11 @@ use trace_common::receive::{Accepts, Receives};
 use super::ledger::Ledger;
 use super::residual::Residual;
 use super::turns::Turns;
+use crate::model::balance::Balance;
 use crate::model::verdict::{Confidence, Finding, IoModel, IoVerdict, Role, ServerVerdict};
-use crate::snapshot::{Announced, Episodes, InFlight, Readiness, Schedstat, Storage, Window};
+use crate::snapshot::{
+    Announced, Episodes, EventLoop, Handovers, InFlight, Readiness, Schedstat, Storage, Window,
+};
 
 /// Version of the schema: additive changes raise the minor number.
 pub const VERSION: &str = "1.0";
@@ -41,6 +44,12 @@ pub struct Report {
     pub peers: Vec<Peer>,
     /// Exchanges on server-side connections.
     pub turns: Turns,
+    /// Addition: connections by how they came to the thread that serves them.
+    #[serde(default)]
+    pub handovers: Handovers,
+    /// Addition: how evenly the work is spread over those who serve; `None` for fewer than two of them.
+    #[serde(default)]
+    pub balance: Option<Balance>,
     /// Per account: (largest value of the bucket in ns, count).
     pub distributions: BTreeMap<Account, Vec<(u64, u64)>>,
     /// Worth a second look.
@@ -179,6 +188,15 @@ pub struct Thread {
     pub receive_syscall: Option<String>,
     /// Addition: readiness waits.
     pub readiness: Readiness,
+    /// Addition: what it does between its readiness waits; `None` if it has no loop.
+    #[serde(default)]
+    pub event_loop: Option<EventLoop>,
+    /// Addition: connections that it was the first to receive from, by how they came to it.
+    #[serde(default)]
+    pub served: Handovers,
+    /// Addition: its time on a CPU as a share of its life.
+    #[serde(default)]
+    pub busy_share: Option<f64>,
     /// Addition: episodes by side, at most 1000 a connection.
     pub episodes: BTreeMap<Side, Episodes>,
     /// Addition: what it was told by io_urings and signals instead of waiting for it.
@@ -233,6 +251,12 @@ pub struct Peer {
     pub receives: u64,
     /// Bytes received.
     pub bytes: u64,
+    /// Addition: replies that the target waited for, on the client side.
+    #[serde(default)]
+    pub replies: u64,
+    /// Addition: from the end of the last send to the first byte, over all of them: waited for in whichever call.
+    #[serde(default)]
+    pub reply_ns: u64,
 }
 
 /// Known receives, done by a thread of the tool under the same probes.

@@ -3,7 +3,7 @@
 
 use super::schema::Report;
 use super::text::Page;
-use super::{Layout, ledger_table, phases, trust, unit, verdict_text};
+use super::{Layout, exchanges, ledger_table, phases, trust, unit, verdict_text};
 use crate::snapshot::EndedBy;
 
 /// The report in lines of at most 80 columns.
@@ -16,6 +16,8 @@ pub fn render(report: &Report, layout: Layout) -> String {
     ledger_table::ledger(&mut page, report, layout);
     phases::phases(&mut page, report);
     phases::calls(&mut page, report);
+    exchanges::exchanges(&mut page, report);
+    exchanges::loops(&mut page, report);
     phases::peers(&mut page, &report.peers);
     trust::trust(&mut page, report);
     page.finish()
@@ -37,6 +39,7 @@ fn head(page: &mut Page, report: &Report) {
                 EndedBy::Duration => "the whole window",
                 EndedBy::Interrupt => "ended by a signal",
                 EndedBy::TargetExit => "ended with the target",
+                EndedBy::Open => "so far",
             },
         ),
     );

@@ -16,27 +16,25 @@ const PUT_RIGHT: [&str; 3] = ["early_wakeups", "recovered_wakeups", "recovered_s
 /// The section; every part of it is printed in every report.
 pub fn trust(page: &mut Page, report: &Report) {
     page.heading("How far to trust it");
-    let line = |page: &mut Page, text: String| page.paragraph(6, &format!("  {text}"));
-    line(page, losses(report));
-    line(page, canary(report));
-    line(page, residual(report));
-    line(page, cost(report));
+    for line in lines(report) {
+        page.paragraph(6, &format!("  {line}"));
+    }
+}
+
+/// What there is to say, a line each: losses (also none), canary, residual, cost, what is missing, and where
+/// it was measured.
+pub fn lines(report: &Report) -> Vec<String> {
+    let mut lines = vec![losses(report), canary(report), residual(report), cost(report)];
     if let Some(steal) = report.window.steal_ns.filter(|&ns| ns > 0) {
-        line(page, format!("steal: the hypervisor took {}, which looks like running", unit::time(steal)));
+        lines.push(format!("steal: the hypervisor took {}, which looks like running", unit::time(steal)));
     }
-    for text in &report.degraded {
-        line(page, format!("degraded: {text}"));
-    }
-    for text in &report.blind_spots {
-        line(page, format!("not seen: {text}"));
-    }
-    line(
-        page,
-        format!(
-            "measured by trace {}, tier {}, on {} {}",
-            report.tool.version, report.tool.tier, report.host.kernel, report.host.arch
-        ),
-    );
+    lines.extend(report.degraded.iter().map(|text| format!("degraded: {text}")));
+    lines.extend(report.blind_spots.iter().map(|text| format!("not seen: {text}")));
+    lines.push(format!(
+        "measured by trace {}, tier {}, on {} {}",
+        report.tool.version, report.tool.tier, report.host.kernel, report.host.arch
+    ));
+    lines
 }
 
 /// The counters that are losses and are not 0, with their counts.

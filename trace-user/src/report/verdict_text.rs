@@ -48,15 +48,19 @@ pub fn io_line(verdict: &IoVerdict) -> String {
 
 /// The server model and why.
 pub fn server_model(page: &mut Page, verdict: &ServerVerdict) {
+    page.heading(&format!("Server model: {}", server_line(verdict)));
+    evidence(page, &verdict.evidence);
+    alternatives(page, &verdict.alternatives);
+}
+
+/// One line on a verdict: `multi-reactor, 4 processes, high confidence`.
+pub fn server_line(verdict: &ServerVerdict) -> String {
     let mut line = verdict.name.clone();
     if let (Some(count), Some(units)) = (verdict.count, &verdict.units) {
         line +=
             &format!(", {} {units}{}", unit::count(count), if count == 1 { "" } else { plural_of(units) });
     }
-    let line = qualify(line, verdict.qualifier.as_deref(), verdict.confidence);
-    page.heading(&format!("Server model: {line}"));
-    evidence(page, &verdict.evidence);
-    alternatives(page, &verdict.alternatives);
+    qualify(line, verdict.qualifier.as_deref(), verdict.confidence)
 }
 
 /// What is worth a second look.
@@ -85,15 +89,9 @@ fn qualify(mut line: String, qualifier: Option<&str>, confidence: Option<Confide
 
 fn evidence(page: &mut Page, evidence: &[Evidence]) {
     for e in evidence.iter().take(EVIDENCE_LINES) {
-        let figures = match e.threshold {
-            Some(threshold) => {
-                format!("measured {}, threshold {}", unit::value(e.measured), unit::value(threshold))
-            }
-            None => format!("measured {}", unit::value(e.measured)),
-        };
         page.item(
             if e.supports { "✓" } else { "✗" },
-            &format!("{} ({figures})", e.text.trim_end_matches('.')),
+            &format!("{} ({})", e.text.trim_end_matches('.'), figures(e)),
         );
     }
     if let Some(more) = evidence.len().checked_sub(EVIDENCE_LINES).filter(|&n| n > 0) {
@@ -101,18 +99,29 @@ fn evidence(page: &mut Page, evidence: &[Evidence]) {
     }
 }
 
+/// `measured 0.99, threshold 0.80`.
+pub fn figures(evidence: &Evidence) -> String {
+    let measured = unit::value(evidence.measured);
+    match evidence.threshold {
+        Some(threshold) => format!("measured {measured}, threshold {}", unit::value(threshold)),
+        None => format!("measured {measured}"),
+    }
+}
+
 fn alternatives(page: &mut Page, alternatives: &[Alternative]) {
     if alternatives.is_empty() {
         return;
     }
-    let names: Vec<String> = alternatives
-        .iter()
-        .map(|a| match a.share {
-            Some(share) => format!("{} ({})", a.name, unit::percent_of_share(share)),
-            None => a.name.clone(),
-        })
-        .collect();
-    page.item("·", &format!("also possible: {}", names.join(", ")));
+    page.item("·", &format!("also possible: {}", names(alternatives)));
+}
+
+/// `blocking (12.0%), mixed`.
+pub fn names(alternatives: &[Alternative]) -> String {
+    let name = |a: &Alternative| match a.share {
+        Some(share) => format!("{} ({})", a.name, unit::percent_of_share(share)),
+        None => a.name.clone(),
+    };
+    alternatives.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 fn share((model, share): (&IoModel, &f64)) -> String {

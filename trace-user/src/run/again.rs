@@ -4,6 +4,7 @@ use std::fs::File;
 
 use super::output::Outputs;
 use super::publish::{print, publish};
+use super::stream::Stream;
 use crate::cli::ReportArgs;
 use crate::failure::{Code, Failure};
 use crate::plan;
@@ -25,5 +26,5 @@ pub fn run(args: ReportArgs) -> Result<(), Failure> {
     })?;
     // Nothing takes long from here on, so the files need no watch over an interrupt before.
     let outputs = Outputs::create(&writing.outputs)?;
-    publish(&snapshot, &writing, outputs, print)
+    publish(&snapshot, &writing, outputs, Stream::default(), print)
 }

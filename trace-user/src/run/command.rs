@@ -7,6 +7,7 @@ use super::output::Outputs;
 use super::publish::{print_aside, publish};
 use super::signal;
 use super::status::Status;
+use super::stream::Stream;
 use crate::cli::RunArgs;
 use crate::collect::{self, Progress};
 use crate::command::Command;
@@ -27,21 +28,23 @@ pub fn run(args: RunArgs, verbose: u8) -> Result<(), Failure> {
     let may_change = rustix::process::geteuid().is_root() && !as_root;
     let user = if may_change { User::of_sudo(|name| std::env::var_os(name))? } else { None };
     signal::install()?;
-    let outputs = Outputs::create(&plan.writing.outputs)?;
+    let mut outputs = Outputs::create(&plan.writing.outputs)?;
     rights::check(&System::here(&plan.options.btf))?;
     let mut command = Command::hold(&words, user)?;
     signal::command(Some(command.pid()));
     (plan.options.pids, plan.options.held) = (vec![command.pid()], true);
-    let snapshot = measure(&plan, &mut command)?;
+    let aside = plan.writing.outputs.is_empty();
+    let print = |text: &str| if aside { print_aside(text) } else { Ok(()) };
+    let mut stream = Stream::of(&plan);
+    let mut tell_so_far = |snapshot: &Snapshot| stream.tell(snapshot, &mut outputs, print);
+    let snapshot = measure(&plan, &mut command, &mut tell_so_far)?;
     let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     let tell = |command: &Command| Line::new(true).print(&format!("{name} {}", command.outcome()));
     let runs_on = command.ended().is_none();
     if !plan.writing.quiet {
         tell(&command);
     }
-    let aside = plan.writing.outputs.is_empty();
-    let published =
-        publish(&snapshot, &plan.writing, outputs, |text| if aside { print_aside(text) } else { Ok(()) });
+    let published = publish(&snapshot, &plan.writing, outputs, stream, print);
     if runs_on {
         command.wait();
         if !plan.writing.quiet {
@@ -52,7 +55,11 @@ pub fn run(args: RunArgs, verbose: u8) -> Result<(), Failure> {
 }
 
 /// The window lasts as long as the command and its descendants do.
-fn measure(plan: &Plan, command: &mut Command) -> Result<Snapshot, Failure> {
+fn measure(
+    plan: &Plan,
+    command: &mut Command,
+    tell_so_far: &mut dyn FnMut(&Snapshot),
+) -> Result<Snapshot, Failure> {
     let command = RefCell::new(command);
     let mut lost = None;
     let stop = || {
@@ -67,6 +74,7 @@ fn measure(plan: &Plan, command: &mut Command) -> Result<Snapshot, Failure> {
         Progress::Open => lost = command.borrow_mut().release().err(),
         // It would stand in the midst of what the command prints.
         Progress::Interim(_) => {}
+        Progress::Interval(snapshot) => tell_so_far(&snapshot),
         progress if plan.verbose > 0 => status.tell(progress),
         Progress::Step(_) | Progress::Attached { .. } => {}
     })?;

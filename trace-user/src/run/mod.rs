@@ -10,6 +10,7 @@ pub mod output;
 mod publish;
 mod signal;
 mod status;
+mod stream;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,12 +18,14 @@ use std::process::ExitCode;
 pub use explain::explain;
 
 use crate::cli::{AttachArgs, Cli, Command, DemoArgs};
+use crate::collect::Progress;
 use crate::failure::Failure;
 use crate::kernel::rights::{self, System};
 use crate::{collect, plan, target};
 use output::Outputs;
 use publish::{print, publish};
 use status::Status;
+use stream::Stream;
 
 /// Does what the command line says. No thread may have been started before: a fixture wants to be alone.
 ///
@@ -50,14 +53,20 @@ fn attach(args: AttachArgs, verbose: u8) -> Result<(), Failure> {
     let (target, mut plan) = plan::attach(args, verbose)?;
     plan.options.pids = target::resolve(Path::new("/proc"), &target, std::process::id())?;
     signal::install()?;
-    let outputs = Outputs::create(&plan.writing.outputs)?;
+    let mut outputs = Outputs::create(&plan.writing.outputs)?;
+    let mut stream = Stream::of(&plan);
     rights::check(&System::here(&plan.options.btf))?;
     let snapshot = {
         // Its line is cleared before a report or an error takes its place.
         let mut status = Status::new(&plan);
-        collect::measure(&plan.options, &signal::came, &mut |progress| status.tell(progress))?
+        collect::measure(&plan.options, &signal::came, &mut |progress| match progress {
+            Progress::Interval(snapshot) => stream.tell(&snapshot, &mut outputs, print),
+            // The stream says it.
+            Progress::Interim(_) if stream.on => {}
+            progress => status.tell(progress),
+        })?
     };
-    publish(&snapshot, &plan.writing, outputs, print)
+    publish(&snapshot, &plan.writing, outputs, stream, print)
 }
 
 fn demo(args: &DemoArgs) -> Result<(), Failure> {

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::signal::Watch;
 use crate::failure::{Code, Failure};
-use crate::report::Format;
+use crate::report::export::ReportFormat;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// The report.
-    Report(Format),
+    Report(ReportFormat),
     /// What was measured.
     Snapshot,
 }
@@ -40,6 +40,8 @@ struct Output {
     spec: FileSpec,
     /// Whether there was no such file before.
     ours: bool,
+    /// Whether something was written.
+    begun: bool,
     complete: bool,
     _watch: Option<Watch>,
 }
@@ -55,6 +57,14 @@ impl Outputs {
             .map(|spec| Output::open(spec).map_err(|e| refuse(spec, &e)))
             .collect::<Result<_, _>>()
             .map(Outputs)
+    }
+
+    /// Adds `bytes` to those that hold `content`: lines of a stream, whose last [`Outputs::write`] adds.
+    ///
+    /// # Errors
+    /// With [`Code::Internal`] for the first that failed.
+    pub fn append(&mut self, content: Content, bytes: &[u8]) -> Result<(), Failure> {
+        self.0.iter_mut().filter(|output| output.spec.content == content).try_for_each(|o| o.append(bytes))
     }
 
     /// Writes what `render` makes to each; one that fails does not keep the others from it.
@@ -85,7 +95,14 @@ impl Output {
         }
         let file = options.create_new(true).open(&spec.path)?;
         let watch = Watch::over(&spec.path);
-        let output = Output { file, spec: spec.clone(), ours: true, complete: false, _watch: Some(watch) };
+        let output = Output {
+            file,
+            spec: spec.clone(),
+            ours: true,
+            begun: false,
+            complete: false,
+            _watch: Some(watch),
+        };
         give_to_caller(&output.file)?;
         Ok(output)
     }
@@ -95,17 +112,23 @@ impl Output {
         if !metadata.is_file() || metadata.nlink() != 1 {
             return Err(io::Error::new(ErrorKind::InvalidInput, "it is no plain file with one name"));
         }
-        Ok(Output { file, spec: spec.clone(), ours: false, complete: false, _watch: None })
+        Ok(Output { file, spec: spec.clone(), ours: false, begun: false, complete: false, _watch: None })
     }
 
     fn write(mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.append(bytes)?;
+        self.complete = true;
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         if !self.ours {
             // From here on the old report is lost, and half of the new one is worth nothing.
             self._watch = Some(Watch::over(&self.spec.path));
             self.ours = true;
         }
-        let result = self.file.set_len(0).and_then(|()| self.file.write_all(bytes));
-        self.complete = result.is_ok();
+        let empty = if std::mem::replace(&mut self.begun, true) { Ok(()) } else { self.file.set_len(0) };
+        let result = empty.and_then(|()| self.file.write_all(bytes));
         let what = || format!("the report cannot be written to {}", self.spec.path.display());
         result.map_err(|e| Failure::internal(what(), e))
     }
@@ -165,7 +188,7 @@ mod tests {
     use super::*;
 
     fn spec(path: PathBuf, force: bool) -> FileSpec {
-        FileSpec { path, content: Content::Report(Format::Json), force }
+        FileSpec { path, content: Content::Report(ReportFormat::Json), force }
     }
 
     fn refusal(spec: FileSpec) -> String {

@@ -3,14 +3,17 @@
 use std::io::{self, ErrorKind, Write};
 
 use super::output::{Content, Outputs};
+use super::stream::Stream;
 use crate::failure::{Code, Failure};
 use crate::model;
 use crate::plan::Writing;
+use crate::report::export::{self, ReportFormat};
 use crate::report::schema::Report;
 use crate::report::{self, build};
 use crate::snapshot::{Snapshot, file};
 
-/// Judges `snapshot`, writes the files and gives the text of the report to `print`.
+/// Judges `snapshot`, writes the files and gives the text of the report to `print`. It is the last line of `stream`,
+/// where that is on.
 ///
 /// # Errors
 /// If something cannot be written, and under `--strict` if the measurement is incomplete.
@@ -18,12 +21,24 @@ pub fn publish(
     snapshot: &Snapshot,
     writing: &Writing,
     outputs: Outputs,
+    stream: Stream,
     print: impl FnOnce(&str) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let report = build::build(snapshot, &model::classify(snapshot));
+    let (interval, broken) = match stream.end(snapshot) {
+        Ok(interval) => (interval, None),
+        Err(failure) => (None, Some(failure)),
+    };
     let render = |format| {
-        report::render(&report, format, writing.layout)
-            .map_err(|e| Failure::internal("the report cannot be laid out", e))
+        let text = match (format, interval) {
+            // Half a stream is worth nothing; why it broke is told at the end.
+            (ReportFormat::Jsonl, _) if broken.is_some() => {
+                return Err(Failure::internal("the reports cannot be written", "one of them was not"));
+            }
+            (ReportFormat::Jsonl, Some(interval)) => export::stream::line(&report, interval),
+            _ => report::render(&report, format, writing.layout),
+        };
+        text.map_err(|e| Failure::internal("the report cannot be laid out", e))
     };
     // Files first: a stdout that nobody reads must not keep them from being written.
     let files = outputs.write(&|content| match content {
@@ -32,7 +47,11 @@ pub fn publish(
             file::encode(snapshot).map_err(|e| Failure::internal("the measurement cannot be saved", e))
         }
     });
-    print(&render(writing.format)?)?;
+    let printed = render(writing.format).and_then(|text| print(&text));
+    if let Some(failure) = broken {
+        return Err(failure);
+    }
+    printed?;
     files?;
     if writing.strict { complete(&report) } else { Ok(()) }
 }

@@ -28,7 +28,7 @@ impl<'a> Status<'a> {
         match progress {
             Progress::Step(step) if self.plan.verbose > 0 => self.line.print(step),
             Progress::Step(step) => self.line.rewrite(&format!("{step} …")),
-            Progress::Open => {}
+            Progress::Open | Progress::Interval(_) => {}
             Progress::Attached { processes, threads } => {
                 self.line.print(&attached(self.plan, processes as u64, threads as u64));
             }

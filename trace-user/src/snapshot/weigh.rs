@@ -38,6 +38,7 @@ pub fn weigh(json: &[u8]) -> serde_json::Result<Weight> {
 enum Place {
     Document,
     Snapshot,
+    Turns,
     Distributions,
     Buckets,
     Bucket,
@@ -51,7 +52,8 @@ impl Place {
     fn field(self, name: &str) -> Place {
         match (self, name) {
             (Place::Document, "snapshot") => Place::Snapshot,
-            (Place::Snapshot, "distributions") => Place::Distributions,
+            (Place::Snapshot, "turns") => Place::Turns,
+            (Place::Snapshot, "distributions") | (Place::Turns, "times") => Place::Distributions,
             // They hold moments of a clock.
             (Place::Snapshot, "calls") => Place::Shown,
             (Place::Distributions, _) => Place::Buckets,
@@ -193,8 +195,9 @@ mod tests {
 
     #[test]
     fn edges_of_buckets_and_moments_are_not() {
-        let json = r#"{"snapshot": {"distributions": {"copy": [[18446744073709551615, 3], [9, 4]]}, "calls": [{"at": 9}]}}"#;
-        assert_eq!(sum(json), 7);
+        let json = r#"{"snapshot": {"distributions": {"copy": [[18446744073709551615, 3], [9, 4]]}, "calls": [{"at": 9}],
+            "turns": {"totals": {"count": 1}, "times": {"build": [[18446744073709551615, 2]]}}}}"#;
+        assert_eq!(sum(json), 10);
     }
 
     #[test]

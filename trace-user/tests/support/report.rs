@@ -46,10 +46,72 @@ pub struct Report {
     pub target: Target,
     pub verdict: Verdict,
     pub processes: Vec<Process>,
+    pub peers: Vec<Peer>,
+    pub turns: Turns,
+    pub handovers: BTreeMap<String, u64>,
+    pub balance: Option<Balance>,
     pub findings: Vec<Finding>,
     pub loss: BTreeMap<String, u64>,
     pub calibration: Calibration,
     pub calls: Option<Vec<Call>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Peer {
+    pub side: String,
+    pub address: String,
+    pub connections: u64,
+    pub replies: u64,
+    pub reply_ns: u64,
+    pub wait_ns: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Turns {
+    pub count: Option<u64>,
+    pub receive_ns: Option<u64>,
+    pub build_ns: Option<u64>,
+    pub send_ns: Option<u64>,
+    pub service_p50_ns: Option<u64>,
+    pub service_p99_ns: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Balance {
+    pub workers: u64,
+    pub gini: f64,
+    pub spread: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Readiness {
+    pub returned: u64,
+    pub events: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct EventLoop {
+    pub iterations: u64,
+    pub without_work: u64,
+    pub blocked_ns: u64,
+    pub longest: Iteration,
+    pub timeouts_infinite: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Iteration {
+    pub ns: u64,
+    pub cpu_ns: u64,
+    pub sleep_ns: u64,
+    pub sleep_syscall: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct ServerModel {
+    pub name: String,
+    pub units: Option<String>,
+    pub count: Option<u64>,
+    pub confidence: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,14 +143,6 @@ pub struct Verdict {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct ServerModel {
-    pub name: String,
-    pub units: Option<String>,
-    pub count: Option<u64>,
-    pub confidence: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
 pub struct IoModel {
     pub name: String,
     pub mechanism: Option<String>,
@@ -98,6 +152,8 @@ pub struct IoModel {
     pub alternatives: Vec<Alternative>,
     pub evidence: Vec<Evidence>,
     pub storage: Option<Box<IoModel>>,
+    #[serde(default)]
+    pub upstream: Option<Box<IoModel>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -131,7 +187,7 @@ pub struct Exited {
     pub accepts: Accepts,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Thread {
     pub tid: u32,
     pub role: Option<String>,
@@ -141,6 +197,8 @@ pub struct Thread {
     pub receives: Receives,
     pub accepts: Accepts,
     pub in_flight: Option<InFlight>,
+    pub readiness: Readiness,
+    pub event_loop: Option<EventLoop>,
     pub announced: Announced,
     pub storage: Storage,
     pub waited_before: bool,

@@ -52,11 +52,10 @@ impl Proc {
         listeners
     }
 
-    /// Local TCP ports on which one of the sockets `inodes` listens, in the network namespace of `pid`.
-    pub fn listen_ports(&self, pid: u32, inodes: &BTreeSet<u64>) -> BTreeSet<u16> {
-        let listeners = self.listeners(Some(pid));
-        let theirs = |l: &&Listener| l.protocol == Protocol::Tcp && inodes.contains(&l.inode);
-        listeners.iter().filter(theirs).map(|l| l.address.port()).collect()
+    /// Those of the sockets `inodes` that are listening TCP sockets, in the network namespace of `pid`.
+    pub fn listening(&self, pid: u32, inodes: &BTreeSet<u64>) -> Vec<Listener> {
+        let theirs = |l: &Listener| l.protocol == Protocol::Tcp && inodes.contains(&l.inode);
+        self.listeners(Some(pid)).into_iter().filter(theirs).collect()
     }
 
     /// Network namespace of process `pid`, or of the reader of this `/proc`.

@@ -1,0 +1,153 @@
+//! Exchanges: what they take, whom they wait for, how connections are handed over, what loops do between their waits.
+#![allow(clippy::unwrap_used, reason = "a test may panic; clippy does not see its helpers as tests")]
+
+mod support;
+
+use fixtures::Mode;
+use fixtures::load::Pattern;
+use support::machine::{is_guest, once_of_three};
+use support::observe::{Workload, both_ways};
+use support::programs::{load, serve};
+use support::report::Report;
+use support::test_alone;
+use support::tracer::Tracer;
+
+/// So long does the server think.
+const THOUGHT_NS: u64 = 5_000_000;
+
+const PING_PONG: Workload = Workload {
+    mode: Mode::Epoll,
+    server: "",
+    pattern: Pattern::PingPong,
+    clients: "--connections 3 --requests 20 --think 20",
+    tracer: "",
+    clients_on: None,
+};
+
+#[test]
+fn each_request_and_its_answer_are_a_turn() {
+    test_alone!();
+    for mode in [Mode::Epoll, Mode::EpollEt, Mode::BlockingIterative, Mode::Poll, Mode::Nonblocking] {
+        both_ways(|way| {
+            let clients = if mode == Mode::BlockingIterative { Pattern::InTurn } else { Pattern::PingPong };
+            let observed = Workload { mode, pattern: clients, ..PING_PONG }.observe(way);
+            assert_eq!(observed.trace.turns.count, Some(observed.clients.answered), "{mode:?}");
+        });
+    }
+}
+
+#[test]
+fn five_milliseconds_of_thought_are_five_milliseconds_of_build() {
+    test_alone!();
+    for (mode, pattern) in [(Mode::Epoll, Pattern::PingPong), (Mode::BlockingIterative, Pattern::InTurn)] {
+        once_of_three(|| {
+            let thinking = Workload { mode, pattern, server: "--delay 5", ..PING_PONG };
+            let turns = thinking.observe("").trace.turns;
+            println!("{mode:?}: {turns:?}");
+            let build = turns.build_ns.unwrap();
+            if build.abs_diff(THOUGHT_NS) > THOUGHT_NS / 10 && !is_guest() {
+                return Err(format!("{build} ns of build"));
+            }
+            assert!(turns.service_p50_ns.unwrap() >= THOUGHT_NS && build >= THOUGHT_NS);
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn service_times_are_what_clients_see_less_the_way() {
+    test_alone!();
+    let observed = Workload { server: "--delay 5", ..PING_PONG }.observe("");
+    let turns = &observed.trace.turns;
+    let parts = turns.receive_ns.unwrap() + turns.build_ns.unwrap() + turns.send_ns.unwrap();
+    assert!(parts >= THOUGHT_NS && turns.service_p99_ns >= turns.service_p50_ns, "{turns:?}");
+    let own_ns = observed.clients.ended_ns - observed.clients.started_ns;
+    assert!(
+        parts * turns.count.unwrap() < own_ns * 3,
+        "three clients, one exchange each at a time: {turns:?}"
+    );
+}
+
+#[test]
+fn a_worker_that_waits_for_its_database_shows_it() {
+    test_alone!();
+    let database = serve(Mode::Blocking, "--delay 20");
+    let server = serve(Mode::Blocking, &format!("--upstream {}", database.port()));
+    let tracer = Tracer::attach(server.pid(), &[]);
+    let clients = load(Pattern::PingPong, &server, "--connections 3 --requests 30 --think 1");
+    let clients = clients.wait().unwrap();
+    let report = tracer.interrupt();
+    assert_eq!((clients.failures, clients.answered), (0, 90));
+    let first = &report.peers[0];
+    let address = format!("127.0.0.1:{}", database.port());
+    assert_eq!((&*first.side, &first.address), ("client", &address), "{:#?}", report.peers);
+    assert_eq!((first.connections, first.replies), (3, 90));
+    let reply_ns = first.reply_ns / first.replies;
+    assert!((20_000_000..40_000_000).contains(&reply_ns), "{reply_ns} ns a reply");
+    let io_model = &report.verdict.io_model;
+    assert_eq!(
+        (&*io_model.name, io_model.confidence.as_deref()),
+        ("blocking", Some("high")),
+        "{io_model:#?}"
+    );
+    assert_eq!(io_model.upstream.as_ref().unwrap().name, "blocking");
+    assert_eq!(report.turns.count, Some(90));
+    assert!(report.turns.build_ns.unwrap() > 20_000_000, "{:?}", report.turns);
+}
+
+#[test]
+fn a_thread_born_for_each_of_forty_thousand_connections_is_counted_once() {
+    test_alone!();
+    // 2,000 connections a second and more, for 20 s; a guest is 20 times as slow.
+    let seconds = if is_guest() { 2 } else { 20 };
+    let server = serve(Mode::Blocking, "");
+    let tracer = Tracer::attach(server.pid(), &[]);
+    let spec = format!("--connections 4 --duration {seconds}");
+    let clients = load(Pattern::Churn, &server, &spec).wait().unwrap();
+    let own = server.end().unwrap();
+    let report = tracer.wait().report();
+    let rate = clients.opened / seconds;
+    println!("{} connections, {rate} a second", clients.opened);
+    assert!(is_guest() || rate >= 2_000, "{rate} connections a second only: nothing is shown");
+    let threads = own.threads.len() as u64 + own.folded.threads;
+    assert_eq!((clients.failures, threads), (0, clients.opened + 1));
+    nothing_is_lost(&report);
+    assert_eq!(report.target.threads, threads);
+    let seen = report.receives();
+    assert_eq!((seen.with_data, seen.bytes), (own.totals.receives.with_data, own.totals.receives.bytes));
+    assert_eq!(report.handovers.get("new_thread"), Some(&clients.opened), "{:?}", report.handovers);
+    let served: u64 = report.peers.iter().filter(|p| p.side == "server").map(|p| p.connections).sum();
+    assert_eq!(served, clients.opened, "peers count short connections, too");
+    let server_model = &report.verdict.server_model;
+    if is_guest() {
+        return; // Too slow for thirty waits.
+    }
+    assert_eq!(
+        (&*server_model.name, server_model.units.as_deref(), server_model.confidence.as_deref()),
+        ("thread-per-connection", Some("thread"), Some("high")),
+        "{server_model:#?}"
+    );
+}
+
+fn nothing_is_lost(report: &Report) {
+    for name in ["slots_exhausted", "map_full", "threads_missed", "torn_reads"] {
+        assert_eq!(report.loss[name], 0, "{name}");
+    }
+}
+
+#[test]
+fn a_loop_that_sleeps_within_an_iteration_says_in_which_call() {
+    test_alone!();
+    let observed = Workload { server: "--delay 5", ..PING_PONG }.observe("");
+    let main = observed.trace.threads().find(|t| t.tid == observed.fixture.tid).unwrap();
+    let event_loop = main.event_loop.as_ref().unwrap();
+    println!("{event_loop:#?}");
+    assert!(event_loop.iterations >= 20 && event_loop.longest.ns >= THOUGHT_NS);
+    assert!(event_loop.longest.sleep_ns >= 4_000_000, "{event_loop:#?}");
+    assert!(event_loop.longest.sleep_syscall.as_deref().unwrap().contains("nanosleep"));
+    assert_eq!(event_loop.without_work, 0);
+    let busy = Workload { server: "--work 5", ..PING_PONG }.observe("");
+    let main = busy.trace.threads().find(|t| t.tid == busy.fixture.tid).unwrap();
+    let longest = &main.event_loop.as_ref().unwrap().longest;
+    assert!(longest.cpu_ns >= 4_500_000 && longest.sleep_ns < 1_000_000, "{longest:#?}");
+}
