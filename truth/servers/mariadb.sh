@@ -21,7 +21,7 @@ bench() {  # bench THREADS SECONDS
 
 newcomers() {
     local i
-    for i in 1 2 3 4 5 6 7 8; do sleep 0.6; bench 1 $DUR & done
+    for i in $(seq 20); do sleep 0.5; bench 1 $DUR & done
     wait
 }
 

@@ -99,6 +99,8 @@ struct Chosen {
 /// too seldom.
 pub fn run(args: &Args) -> Result<()> {
     let root = workspace::root();
+    // Before anything is written that is in it.
+    let commit = commit(&root).unwrap_or_else(|_| "unknown".into()) + &other_work(args);
     let lab = Lab::new(&root);
     let chosen = choose(&root, args)?;
     if args.list {
@@ -111,7 +113,7 @@ pub fn run(args: &Args) -> Result<()> {
         }
         let read = |(name, label): &(String, Label)| measure::read_back(&reports, name, label, &chosen.loads);
         let observations: Vec<_> = chosen.labels.iter().flat_map(read).collect();
-        return finish(&root, args, &chosen, &observations, vec![]);
+        return finish(&root, args, &chosen, &observations, (vec![], commit));
     }
     let missing = installed(&lab, args, &chosen)?;
     let trace = tool(args, &root)?;
@@ -119,7 +121,7 @@ pub fn run(args: &Args) -> Result<()> {
     let measurement =
         Measurement::new(&lab, &trace, reports, args.window_ms(), args.keep_snapshots.as_deref())?;
     let observations = all(&measurement, &chosen, &missing, args.subset.is_some());
-    finish(&root, args, &chosen, &observations, missing)
+    finish(&root, args, &chosen, &observations, (missing, commit))
 }
 
 /// The `trace` to measure or judge with.
@@ -187,13 +189,13 @@ fn all(measurement: &Measurement, chosen: &Chosen, missing: &[String], retry: bo
     observations
 }
 
-/// Writes the page, says what the thresholds say, and fails where they do.
+/// Writes the page (with what was missing, and the commit that was measured), says what the thresholds say, and fails where they do.
 fn finish(
     root: &Path,
     args: &Args,
     chosen: &Chosen,
     observations: &[Observation],
-    missing: Vec<String>,
+    (missing, commit): (Vec<String>, String),
 ) -> Result<()> {
     let state = root.join(lab::STATE);
     let measured = chosen.labels.len() - missing.len();
@@ -204,7 +206,6 @@ fn finish(
     };
     let file = args.page.clone().unwrap_or(default);
     let reasons = label::reasons(root)?;
-    let commit = commit(root).unwrap_or_else(|_| "unknown".into());
     let loads = &chosen.loads;
     let page = Page { observations, loads, reasons: &reasons, missing, commit };
     write(&file, &page.to_string())?;
@@ -271,6 +272,16 @@ fn commit(root: &Path) -> Result<String> {
     let mut git = std::process::Command::new("git");
     git.current_dir(root).args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);
     Ok(process::capture(&mut git)?.trim().to_owned())
+}
+
+/// What else the machine does before a measurement, which does not do it good.
+fn other_work(args: &Args) -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let busy = text.split(' ').next().and_then(|first| first.parse::<f64>().ok()).filter(|load| *load >= 1.0);
+    match busy {
+        Some(load) if !args.again => format!("; other jobs ran on the machine (load average {load} before)"),
+        _ => String::new(),
+    }
 }
 
 /// Writes a file, naming it when that fails.

@@ -98,7 +98,9 @@ fn one(case: Case, loops: &Loops) -> ServerVerdict {
     let asleep_too = Evidence { supports: false, ..structure("idle-loops", why, asleep as f64, 1.0) };
     let few = loops.connections < WIDTH_CONNECTIONS && only.readiness.width_datagram == 0;
     if few && crew::may_have_others(case.snapshot, case.servers, only) {
-        let candidates = ["single-reactor", "multi-reactor", "reactor-with-workers"];
+        let apart = !case.snapshot.pids.contains(&only.pid);
+        let each = if apart { "process-per-connection" } else { "reactor-with-workers" };
+        let candidates = ["single-reactor", "multi-reactor", each];
         return with(undecided(&candidates, Evidence { supports: false, ..loops.first() }), asleep_too);
     }
     let confidence = loops.confidence(case);

@@ -189,5 +189,6 @@ pub fn pool_with_idle_members(case: Case) -> ServerVerdict {
     if idle >= 2 && workers.born == 0 {
         return one_of_a_pool(case, &workers, idle);
     }
-    undecided(&[], Evidence { supports: false, ..workers.first() })
+    let (each, pool) = workers.names();
+    undecided(&["single-reactor", each, pool], Evidence { supports: false, ..workers.first() })
 }
