@@ -34,8 +34,9 @@ pub fn peers(report: &Report) -> Markup {
         "peers",
         "Connections",
         html! {
+            @for line in exchanges::spread(report) { p { (Html(&line)) } }
             @if report.peers.is_empty() { p { "No connection was received from." } } @else {
-                (table("Peers, those waited for longest in receives first", &head, rows))
+                (table("Peers, those waited for longest first", &head, rows))
                 @if report.peers.len() > PEERS {
                     p.dim { (unit::count((report.peers.len() - PEERS) as u64)) " more are in the JSON report." }
                 }
