@@ -127,8 +127,8 @@ pub struct RedactArgs {
 }
 
 const REDACT_EXAMPLES: &str = "\
-Needs no privileges. Replaced: addresses, names of processes and threads, paths of executables; the
-same one by the same pseudonym. Kept: whether an address is loopback or private, ports, the number
+Needs no privileges. Replaced: addresses, names of processes and threads, paths, the command that
+was run; the same one by the same pseudonym. Kept: whether an address is loopback or private, ports, the number
 at the end of a thread's name, process and thread ids, the kernel's release, times. The verdict
 stays.
 

@@ -7,8 +7,12 @@ use crate::report::schema::Report;
 use crate::snapshot::Snapshot;
 use pseudonym::Pseudonyms;
 
+/// Words of trace's own command line that are no options.
+const OWN_WORDS: [&str; 3] = ["attach", "run", "demo"];
+
 /// Replaces the strings of a measurement.
 pub fn snapshot(snapshot: &mut Snapshot, pseudonyms: &mut Pseudonyms) {
+    command(&mut snapshot.tool.command, pseudonyms);
     for process in &mut snapshot.processes {
         process.comm = pseudonyms.name(&process.comm);
         process.exe = process.exe.as_ref().map(|path| pseudonyms.path(path));
@@ -28,6 +32,7 @@ pub fn snapshot(snapshot: &mut Snapshot, pseudonyms: &mut Pseudonyms) {
 /// Replaces the strings of a report; in its sentences, those that stand somewhere else in it, and whatever looks like an
 /// address or a path.
 pub fn report(report: &mut Report, pseudonyms: &mut Pseudonyms) {
+    command(&mut report.tool.command, pseudonyms);
     let target = &mut report.target;
     target.comm = target.comm.as_ref().map(|name| pseudonyms.name(name));
     target.exe = target.exe.as_ref().map(|path| pseudonyms.path(path));
@@ -57,6 +62,44 @@ pub fn report(report: &mut Report, pseudonyms: &mut Pseudonyms) {
     }
     texts(&mut report.blind_spots, pseudonyms);
     texts(&mut report.degraded, pseudonyms);
+}
+
+/// Replaces, in the command line that measured, all but trace's own words and numbers: after `--` stands a command of
+/// which nothing is known.
+fn command(command: &mut Option<Vec<String>>, pseudonyms: &mut Pseudonyms) {
+    let mut own = true;
+    for (i, word) in command.iter_mut().flatten().enumerate() {
+        if word == "--" {
+            own = false;
+        } else if i == 0 {
+            *word = "trace".to_owned();
+        } else if !own {
+            // Whatever it is: not even a number of it stays.
+            *word = pseudonyms.path(word);
+        } else if let Some((option, value)) = word.split_once('=').filter(|(option, _)| is_option(option)) {
+            *word = format!("{option}={}", argument(value, pseudonyms));
+        } else if !is_option(word) && !OWN_WORDS.contains(&word.as_str()) {
+            *word = argument(word, pseudonyms);
+        }
+    }
+}
+
+fn is_option(word: &str) -> bool {
+    let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-'));
+    name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+}
+
+/// A process id, a port or a time stays: what is at most seven digits, with a unit or without.
+fn argument(word: &str, pseudonyms: &mut Pseudonyms) -> String {
+    let unit = word.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = word.len() - unit.len();
+    if (1..=7).contains(&digits) && matches!(unit, "" | "ms" | "s" | "m" | "h") {
+        word.to_owned()
+    } else if word.contains('/') {
+        pseudonyms.path(word)
+    } else {
+        pseudonyms.name(word)
+    }
 }
 
 fn io_verdict(verdict: &mut IoVerdict, pseudonyms: &mut Pseudonyms) {
@@ -162,6 +205,7 @@ mod tests {
         report.findings =
             vec![Finding { code: text(), severity: text(), title: text(), evidence: text(), advice: text() }];
         report.degraded = vec![text()];
+        report.tool.command = Some(vec![text(), text()]);
         report.balance = Some(Balance {
             workers: 2,
             gini: 0.0,
@@ -179,6 +223,7 @@ mod tests {
     fn no_string_of_the_target_survives() {
         let mut snapshot = sample::snapshot(2);
         snapshot.degraded = vec!["text".to_owned()];
+        snapshot.tool.command = Some(["trace", "attach", "--name", "text"].map(str::to_owned).into());
         snapshot.peers = vec![crate::snapshot::Peer {
             side: trace_common::conn::Side::Client,
             address: "text".to_owned(),
@@ -192,6 +237,29 @@ mod tests {
         }];
         nothing_survives(&snapshot, super::snapshot);
         nothing_survives(&sample_report(), report);
+    }
+
+    #[test]
+    fn of_a_command_line_only_the_words_of_trace_stay() {
+        let redacted = |line: &str| {
+            let mut words = Some(line.split(' ').map(str::to_owned).collect());
+            command(&mut words, &mut pseudonyms());
+            words.unwrap_or_default().join(" ")
+        };
+        let name = |name: &str| pseudonyms().name(name);
+        let path = |path: &str| pseudonyms().path(path);
+        assert_eq!(
+            redacted("/opt/trace attach --name nginx --duration 10s --port=80 --output=/home/me/x.json -vv"),
+            format!(
+                "trace attach --name {} --duration 10s --port=80 --output={} -vv",
+                name("nginx"),
+                path("/home/me/x.json")
+            )
+        );
+        assert_eq!(
+            redacted("trace run --quiet -- ./attach --secret attach"),
+            format!("trace run --quiet -- {} {} {}", path("./attach"), path("--secret"), path("attach"))
+        );
     }
 
     #[test]
