@@ -198,6 +198,7 @@ fn data(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, side: Side, si
             let ending = conn.ending(slept, end.cover);
             note_served(t, conn, side);
             t.received_from = t.call.sk;
+            t.received_fd = t.call.args[0];
             conn.received(end.now.wrapping_sub(t.call.copy_ns), end.now, bytes, t.tid, sink);
             count_episode(t, conn, ending, side);
             ending

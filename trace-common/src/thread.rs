@@ -126,6 +126,8 @@ pub struct Thread {
     pub answers: Answers,
     /// `struct sock *` that it last received data from.
     pub received_from: u64,
+    /// The descriptor that it did so by.
+    pub received_fd: u64,
     /// Its name when it ended; all zeroes before.
     pub comm: [u8; COMM],
     /// Sends that moved bytes.
@@ -192,6 +194,7 @@ impl Thread {
             served: [0; HANDOVERS],
             answers: Answers::ZERO,
             received_from: 0,
+            received_fd: 0,
             comm: [0; COMM],
             sends: 0,
             sent_bytes: 0,

@@ -52,6 +52,7 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
             t.sent_bytes = t.sent_bytes.wrapping_add(ret as u64);
             t.ready.empty_streak = 0;
             note_writer(t, ret);
+            // SAFETY: the record of the current thread.
             _ = unsafe { send_ended(t, t.call.args[0], now) };
         }
         CallClass::Write if ret > 0 => {
@@ -59,12 +60,14 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
             t.looping.handed_on += 1;
             note_storage(t);
             note_writer(t, ret);
+            // SAFETY: the record of the current thread.
             _ = unsafe { send_ended(t, t.call.args[0], now) };
         }
         CallClass::Splice if ret > 0 && t.call.nr == NR_SPLICE => {
             if kind_of_fd(t.call.args[0]) as u8 == FileKind::Socket as u8 {
                 t.receives.zero_copy += 1;
             }
+            // SAFETY: the record of the current thread.
             _ = unsafe { send_ended(t, t.call.args[2], now) };
         }
         CallClass::Signal if ret > 0 && t.call.nr == NR_RT_SIGTIMEDWAIT => {
@@ -89,7 +92,8 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
 unsafe extern "C" fn send_ended(t: *mut Thread, fd: u64, now: u64) -> u32 {
     // SAFETY: see above.
     let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
-    let sk = sock_of_fd(fd);
+    // Who answers mostly has just received there.
+    let sk = if t.received_from != 0 && t.received_fd == fd { t.received_from } else { sock_of_fd(fd) };
     if sk != 0
         && let Some(conn) = CONNS.get_ptr_mut(sk)
     {
