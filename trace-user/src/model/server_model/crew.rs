@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use trace_common::account::Account;
 use trace_common::conn::Side;
+use trace_common::handover::Handover;
 
+use crate::model::balance;
 use crate::model::tally::share;
 use crate::model::thresholds::{BACK_AND_FORTH, HIGH_EPISODES, WINNER_SHARE};
 use crate::snapshot::{Episodes, Snapshot, Thread};
@@ -100,9 +102,15 @@ fn others<'a>(snapshot: &'a Snapshot, servers: &'a [Server]) -> impl Iterator<It
     snapshot.threads.iter().filter(move |t| t.alive && !t.kernel_io && !serving.contains(&t.tid))
 }
 
-/// Connections accepted by threads that do not serve.
+/// Connections accepted by threads that do not serve, also by one that ended with the target; or those that came to a
+/// thread born after the accept, if these are more.
 pub fn handed(snapshot: &Snapshot, servers: &[Server]) -> u64 {
-    others(snapshot, servers).map(|t| t.accepts.accepted).sum()
+    let serving: BTreeSet<u32> = servers.iter().map(|s| s.thread.tid).collect();
+    let others = snapshot.threads.iter().filter(|t| !t.kernel_io && !serving.contains(&t.tid));
+    let accepted: u64 = others.map(|t| t.accepts.accepted).sum();
+    let ways = balance::handovers(snapshot);
+    let born: u64 = [Handover::NewThread, Handover::Fork].iter().filter_map(|way| ways.get(way)).sum();
+    accepted.max(born)
 }
 
 /// Threads that wait to accept and serve nobody.

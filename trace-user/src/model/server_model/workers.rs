@@ -157,7 +157,9 @@ fn by_who_stands_by(case: Case, workers: &Workers, idle: u64) -> Option<ServerVe
     if workers.units == "process" && alone && crew::only_others_listen(case.snapshot, &workers.list) {
         return Some(with(workers.spread(each, Confidence::Medium), not_listening(workers.count)));
     }
-    let none = crew::all_listen(case.snapshot, &workers.list)
+    // Of a target that has ended nobody waits for anything.
+    let none = workers.list.iter().any(|s| s.thread.alive)
+        && crew::all_listen(case.snapshot, &workers.list)
         && !crew::somebody_waits_to_accept(case.snapshot, case.servers);
     none.then(|| {
         let why = "Nobody else waits for the next connection: they must take it themselves.".to_owned();
