@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use support::machine::wait_for;
-use support::programs::trace;
+use support::programs::{heeds_signals, trace};
 use support::real::are_installed;
 use support::report::Report;
 use support::test_alone;
@@ -28,6 +28,7 @@ fn command(options: &[&str], words: &[&str]) -> Command {
     let mut command = Command::new(trace());
     command.arg("run").args(options).arg("--").args(words);
     command.env_remove("SUDO_UID").env_remove("SUDO_GID");
+    heeds_signals(&mut command);
     command
 }
 

@@ -83,6 +83,11 @@ pub fn blind_spots(snapshot: &Snapshot) -> Vec<String> {
             "What an io_uring does in task work before its first copied byte counts as user time.".to_owned(),
         );
     }
+    if snapshot.turns.as_ref().is_some_and(|turns| turns.totals.count > 0) {
+        spots.push(
+            "How long a request lies in the socket's buffer before it is received is in no service time.".to_owned(),
+        );
+    }
     if snapshot.loss.get("compat_calls").is_some_and(|n| *n > 0) {
         spots.push(
             "32-bit system calls were seen; their numbers mean other calls and are not classified."

@@ -1,6 +1,8 @@
 //! The programs under test.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use fixtures::load::Pattern;
 use fixtures::spawn::{Fixture, Load, Program};
@@ -18,6 +20,18 @@ fn fixture() -> Program {
         // /tmp may be memory, where nobody waits for a disk.
         None => Program::new(trace()).arg("fixture").files_in(env!("CARGO_TARGET_TMPDIR")),
     }
+}
+
+/// What is started by nohup, or in the background by a shell, ignores SIGHUP and SIGINT, and trace leaves it so.
+pub fn heeds_signals(command: &mut Command) {
+    // SAFETY: signal(2) is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_DFL);
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        })
+    };
 }
 
 /// Starts a server; `args` are separated by blanks.

@@ -1,7 +1,6 @@
 //! `trace attach` at work.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::machine::{DEADLINE, wait_for};
-use super::programs::{trace, words};
+use super::programs::{heeds_signals, trace, words};
 use super::report::Report;
 
 /// What `trace` says on stderr when its probes are attached.
@@ -49,14 +48,7 @@ impl Tracer {
         let mut command = Command::new(trace());
         command.args(words(&format!("attach --pid {pid} --format json"))).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Under nohup a SIGHUP is ignored, and trace leaves it so.
-        // SAFETY: signal(2) is async-signal-safe.
-        unsafe {
-            command.pre_exec(|| {
-                libc::signal(libc::SIGHUP, libc::SIG_DFL);
-                Ok(())
-            })
-        };
+        heeds_signals(&mut command);
         let started = Instant::now();
         let mut child = command.spawn().unwrap();
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
