@@ -85,7 +85,8 @@ pub fn blind_spots(snapshot: &Snapshot) -> Vec<String> {
     }
     if snapshot.turns.as_ref().is_some_and(|turns| turns.totals.count > 0) {
         spots.push(
-            "How long a request lies in the socket's buffer before it is received is in no service time.".to_owned(),
+            "How long a request lies in the socket's buffer before it is received is in no service time."
+                .to_owned(),
         );
     }
     if snapshot.loss.get("compat_calls").is_some_and(|n| *n > 0) {
