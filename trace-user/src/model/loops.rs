@@ -29,8 +29,11 @@ pub fn find(snapshot: &Snapshot, verdicts: &Verdicts) -> Vec<Finding> {
 }
 
 fn blocking_call(reactors: &[(&Thread, &EventLoop)]) -> Option<Finding> {
-    let blocks =
-        |l: &EventLoop| share(l.blocked_ns, l.ns) >= BLOCKED_LOOP && l.longest_sleep_ns >= BLOCKED_SLEEP_NS;
+    // In a futex sleeps who waits for a lock, and as well a thread of a pool that has nothing to do.
+    let parks = |l: &EventLoop| l.longest_sleep_syscall.as_deref() == Some("futex");
+    let blocks = |l: &EventLoop| {
+        share(l.blocked_ns, l.ns) >= BLOCKED_LOOP && l.longest_sleep_ns >= BLOCKED_SLEEP_NS && !parks(l)
+    };
     let (thread, l) = reactors.iter().filter(|(_, l)| blocks(l)).max_by_key(|(_, l)| l.blocked_ns)?;
     let call = l.longest_sleep_syscall.as_deref().unwrap_or("no call: a page fault, or a lock of the kernel");
     Some(finding(
@@ -50,14 +53,16 @@ fn blocking_call(reactors: &[(&Thread, &EventLoop)]) -> Option<Finding> {
 
 fn without_work(snapshot: &Snapshot) -> Option<Finding> {
     let mut sum = (0, 0);
-    for thread in &snapshot.threads {
+    // What a ring completes is work that its thread's calls do not show.
+    for thread in snapshot.threads.iter().filter(|t| t.announced.rings == 0) {
         if let Some(l) = &thread.event_loop {
             sum = (sum.0 + l.without_work, sum.1 + thread.readiness.returned);
         }
     }
     let (idle, returned) = sum;
     let vain: u64 = snapshot.threads.iter().map(|t| t.accepts.eagain).sum();
-    (returned >= ROUSED && share(idle, returned) >= HERD).then(|| {
+    // Without accepts in vain, what moves on is a pipe, a child or a timer.
+    (returned >= ROUSED && share(idle, returned) >= HERD && vain * 2 >= idle).then(|| {
         finding(
             "wakeups-without-work",
             "warning",
@@ -115,17 +120,19 @@ mod tests {
     use super::*;
     use crate::report::sample;
 
-    fn codes(without_work: u64) -> Vec<String> {
+    fn codes(without_work: u64, vain: u64) -> Vec<String> {
         let mut snapshot = sample::snapshot(2);
         for thread in &mut snapshot.threads {
             thread.event_loop = Some(EventLoop { iterations: 1_000, without_work, ..EventLoop::default() });
+            thread.accepts.eagain = vain;
         }
         find(&snapshot, &sample::verdicts(&snapshot)).into_iter().map(|f| f.code).collect()
     }
 
     #[test]
     fn a_herd_is_found_by_the_waits_that_moved_nothing_on() {
-        assert_eq!(codes(400), ["wakeups-without-work"]);
-        assert_eq!(codes(10), [""; 0]);
+        assert_eq!(codes(400, 400), ["wakeups-without-work"]);
+        assert_eq!(codes(400, 0), [""; 0], "who reads pipes moves something on, too");
+        assert_eq!(codes(10, 10), [""; 0]);
     }
 }

@@ -10,6 +10,7 @@ use super::build::add_sides;
 use super::ledger::Ledger;
 use super::schema::{BySide, Process, Report, Thread};
 use crate::model::verdict::{IoModel, Role};
+pub use crate::names::role as role_name;
 
 /// Most cohorts; further ones share the last.
 const MOST: usize = 20;
@@ -136,18 +137,4 @@ pub fn at_least(thread: &Thread) -> Option<Account> {
 fn stem(comm: &str) -> &str {
     let stem = comm.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, ']' | ')'));
     if stem.is_empty() { comm } else { stem }
-}
-
-/// The name of the contract.
-pub fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Acceptor => "acceptor",
-        Role::Reactor => "reactor",
-        Role::ConnectionWorker => "connection-worker",
-        Role::PoolWorker => "pool-worker",
-        Role::Supervisor => "supervisor",
-        Role::Background => "background",
-        Role::Idle => "idle",
-        Role::KernelIo => "kernel-io",
-    }
 }

@@ -4,6 +4,7 @@ use tabled::builder::Builder;
 use trace_common::account::Account;
 use trace_common::receive::{Accepts, Receives};
 
+use super::export::words;
 use super::ledger_table::{AT_MOST, lay_out};
 use super::schema::{Peer, Report};
 use super::text::{Page, cut};
@@ -118,7 +119,7 @@ pub fn peers(page: &mut Page, peers: &[Peer]) {
             format!("{:?}", peer.side).to_lowercase(),
             unit::count(peer.connections),
             unit::time(peer.wait_ns),
-            replies(peer),
+            words::replies(peer),
             unit::bytes(peer.bytes),
         ]);
     }
@@ -127,10 +128,6 @@ pub fn peers(page: &mut Page, peers: &[Peer]) {
     if waited.len() > PEERS {
         page.item("·", &format!("{} more in the JSON report", waited.len() - PEERS));
     }
-}
-
-fn replies(peer: &Peer) -> String {
-    if peer.replies == 0 { "–".to_owned() } else { unit::time(peer.reply_ns) }
 }
 
 /// Receives and accepts of all threads, ended ones too.

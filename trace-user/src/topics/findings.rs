@@ -54,7 +54,8 @@ pub const FINDINGS: [Topic; 11] = [
                 stand in event_loop.",
         good: "Never under load; once at the start of a program it is no harm.",
         costs: "The sleep's length as latency of every connection of the loop.",
-        measured: "A reactor that slept ≥ 5 % of the time between its waits, at least once for ≥ 1 ms.",
+        measured: "A reactor that slept ≥ 5 % of the time between its waits, at least once for ≥ 1 ms, the longest time not in \
+                   a futex: there a pool's idle threads sleep, too.",
         act: "Hand that call to a pool of threads, or make it non-blocking and wait for it in the loop.",
     ),
     finding!(
@@ -64,7 +65,8 @@ pub const FINDINGS: [Topic; 11] = [
         good: "A few of them are normal: timers and wake-ups from other threads move on something else.",
         costs: "A switch and two calls for each waiter and connection.",
         measured: "≥ 20 % of ≥ 100 waits that returned descriptors were followed by no receive, accept, send, write, waking \
-                   of a thread or removal of a descriptor.",
+                   of a thread or removal of a descriptor; and half as many accepts found no connection. Threads with \
+                   io_urings are left out.",
         act: "EPOLLEXCLUSIVE, or a listener for each (SO_REUSEPORT).",
     ),
     finding!(

@@ -9,7 +9,7 @@ mod prometheus;
 pub mod stream;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(super) mod words;
 
 use std::path::Path;
 
