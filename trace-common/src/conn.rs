@@ -6,6 +6,7 @@
 use crate::loss::Sink;
 use crate::ready::Width;
 use crate::thread::Thread;
+use crate::timeline::{Entry, Note};
 use crate::turn::Turn;
 
 /// Number of sides, a power of two for the verifier.
@@ -139,6 +140,8 @@ pub mod flag {
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Conn {
+    /// `struct sock *`, which it is found by.
+    pub sk: u64,
     /// Last receive with data (or the time it was accepted or first seen).
     pub last_data_at: u64,
     /// Last empty ask.
@@ -239,19 +242,40 @@ impl Conn {
 
     /// The first byte came after something was sent.
     #[inline(always)]
-    fn replied(&mut self, from: u64) {
+    fn replied(&mut self, from: u64, sink: &mut impl Sink) {
         if self.turn.sent_at != 0 {
             self.replies += 1;
             self.reply_ns = self.reply_ns.wrapping_add(from.saturating_sub(self.turn.sent_at));
+            sink.mark(Entry::on(self, Note::Reply, self.turn.sent_at, from));
             self.turn.sent_at = 0;
         }
+    }
+
+    /// Whatever follows an answer ends its turn.
+    #[inline(always)]
+    fn end_turn(&self, sink: &mut impl Sink) {
+        sink.turn(self.turn.spent());
+        for entry in self.turn_entries() {
+            sink.mark(entry);
+        }
+    }
+
+    /// The parts of the turn in progress, which is answered, for the timeline.
+    #[inline(always)]
+    pub fn turn_entries(&self) -> [Entry; 3] {
+        let Turn { began_at, received_at, sent_from, sent_at } = self.turn;
+        [
+            Entry::on(self, Note::Receive, began_at, received_at),
+            Entry::on(self, Note::Build, received_at, sent_from),
+            Entry::on(self, Note::Send, sent_from, sent_at),
+        ]
     }
 
     /// No more data will come: whoever has answered is done.
     #[inline(always)]
     pub fn closed(&mut self, sink: &mut impl Sink) {
         if matches!(self.side(), Side::Server) && self.turn.is_answered() {
-            sink.turn(self.turn.spent());
+            self.end_turn(sink);
             self.turn = Turn::NONE;
         }
     }
@@ -304,11 +328,11 @@ impl Conn {
         match self.side() {
             Side::Server => {
                 if self.turn.is_answered() {
-                    sink.turn(self.turn.spent());
+                    self.end_turn(sink);
                 }
                 self.turn.received(from, now);
             }
-            Side::Client => self.replied(from),
+            Side::Client => self.replied(from, sink),
             _ => {}
         }
         self.last_data_at = now;

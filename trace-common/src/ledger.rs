@@ -9,6 +9,7 @@ use crate::event_loop;
 use crate::loss::{Loss, Sink};
 use crate::syscall::{CallClass, class_of};
 use crate::thread::{Mode, Sched, Thread, flag};
+use crate::timeline::Entry;
 
 /// A system call as its registers show it.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +48,7 @@ pub fn book(t: &mut Thread, account: Account, until: u64, sink: &mut impl Sink) 
         return 0;
     }
     let nanos = until - t.clock;
+    sink.mark(Entry::booked(t, account, until));
     let i = crate::bounded::<{ Account::SLOTS }>(account as usize);
     t.ledger[i] = t.ledger[i].wrapping_add(nanos);
     t.clock = until;

@@ -9,13 +9,16 @@ use trace_common::{
     call::LoggedCall,
     conn::{Conn, Epoll, Peer, PeerKey, Pipe},
     hist::Histogram,
-    kernel::{Control, Offsets},
+    kernel::{Control, MISSING, Offsets},
     loss::{Loss, Losses, Sink},
     signal::Signals,
     thread::Thread,
+    timeline::Entry,
     turn::{PARTS, Part, Spent, Turns},
     uring::{Multishot, RequestKey, Ring},
 };
+
+use crate::read::offset;
 
 /// `BPF_F_MMAPABLE`: user space reads the records without a system call.
 const MMAPABLE: u32 = 1 << 10;
@@ -84,6 +87,12 @@ pub static DISTRIBUTIONS: PerCpuArray<Histogram> = PerCpuArray::with_max_entries
 /// Logged receives; written only when they were asked for.
 #[map]
 pub static LOGGED: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+/// The timeline. A page, the least that a ring can be: user space makes it larger if one is recorded.
+#[map]
+pub static TIMELINE: RingBuf = RingBuf::with_byte_size(1 << 12, 0);
+
+/// `BPF_RB_NO_WAKEUP`: user space looks by itself.
+const NO_WAKEUP: u64 = 1;
 
 /// The loss counters and distributions of this CPU.
 pub struct PerCpu;
@@ -102,6 +111,13 @@ impl Sink for PerCpu {
     #[inline(always)]
     fn turn(&mut self, spent: Spent) {
         count_turn(spent.receive_ns, spent.build_ns, spent.send_ns);
+    }
+
+    #[inline(always)]
+    fn mark(&mut self, entry: Entry) {
+        if offset!(timeline) != MISSING {
+            timeline_entry(entry.from, entry.to, entry.key, entry.who(), entry.what);
+        }
     }
 }
 
@@ -136,6 +152,23 @@ extern "C" fn count_turn(receive_ns: u64, build_ns: u64, send_ns: u64) -> u32 {
             // SAFETY: as in `count_loss`.
             unsafe { (*histogram).record(spent.of(part)) };
         }
+    }
+    0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn timeline_entry(from: u64, to: u64, key: u64, who: u64, what: u32) -> u32 {
+    let entry = Entry { from, to, key, tid: (who >> 32) as u32, tgid: who as u32, what, reserved: 0 };
+    if entry.is_empty() {
+        return 0;
+    }
+    match TIMELINE.reserve::<Entry>(0) {
+        Some(mut place) => {
+            place.write(entry);
+            place.submit(NO_WAKEUP);
+        }
+        None => PerCpu.lose(Loss::TimelineDropped),
     }
     0
 }

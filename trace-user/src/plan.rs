@@ -41,6 +41,14 @@ pub struct Writing {
     pub strict: bool,
 }
 
+impl Writing {
+    /// Whether a timeline is to be written.
+    pub fn wants_timeline(&self) -> bool {
+        let timeline = Content::Report(ReportFormat::Timeline);
+        self.format == ReportFormat::Timeline || self.outputs.iter().any(|o| o.content == timeline)
+    }
+}
+
 /// Resolves the raw flags of `trace attach`.
 ///
 /// # Errors
@@ -55,11 +63,32 @@ pub fn attach(args: AttachArgs, verbose: u8) -> Result<(Spec, Plan), Failure> {
 /// # Errors
 /// With [`Code::Usage`] for an output without a format.
 pub fn plan(measure: MeasureArgs, write: WriteArgs, verbose: u8) -> Result<Plan, Failure> {
-    let plan = Plan { options: options(measure), writing: writing(write)?, verbose };
+    let force = write.force;
+    let mut writing = writing(write)?;
+    let limit = measure.timeline_limit;
+    let asked = measure.timeline.clone();
+    let mut plan_options = options(measure);
+    if let Some(Some(path)) = &asked {
+        let content = Content::Report(ReportFormat::Timeline);
+        add_output(&mut writing.outputs, FileSpec { path: path.clone(), content, force })?;
+    }
+    plan_options.timeline = timeline(asked.is_some(), limit, &writing)?;
+    let plan = Plan { options: plan_options, writing, verbose };
     if let Some(interval) = plan.options.interval {
         check_interval(interval, &plan.writing)?;
     }
     Ok(plan)
+}
+
+/// How many spans to record, if any: whatever is to be written needs them, and who asks for them needs a place.
+fn timeline(asked: bool, limit: u32, writing: &Writing) -> Result<Option<u32>, Failure> {
+    let kept = writing.outputs.iter().any(|o| o.content == Content::Snapshot);
+    if asked && !kept && !writing.wants_timeline() {
+        let why = "neither what is printed nor a file is a timeline or a .trace file";
+        return Err(Failure::new(Code::Usage, "there is no place for the timeline", why)
+            .fix("--timeline FILE, --format timeline, or --output FILE.trace"));
+    }
+    Ok((asked || writing.wants_timeline()).then_some(limit))
 }
 
 /// A line takes as long as reading all records does, and somebody has to take it.
@@ -87,6 +116,8 @@ fn options(measure: MeasureArgs) -> Options {
         calls,
         btf,
         by_descriptor,
+        timeline: _,
+        timeline_limit: _,
     } = measure;
     Options {
         pids: Vec::new(),
@@ -95,6 +126,7 @@ fn options(measure: MeasureArgs) -> Options {
         duration,
         interval,
         log_calls: calls,
+        timeline: None,
         by_descriptor,
         btf,
     }
@@ -138,13 +170,18 @@ fn outputs(paths: Vec<PathBuf>, table: csv::Table, force: bool) -> Result<Vec<Fi
     let mut specs: Vec<FileSpec> = Vec::new();
     for path in paths {
         let content = content_of(&path, table)?;
-        if specs.iter().any(|s| s.path == path) {
-            let what = format!("cannot write {} twice", path.display());
-            return Err(Failure::new(Code::Usage, what, "it was given as --output more than once"));
-        }
-        specs.push(FileSpec { path, content, force });
+        add_output(&mut specs, FileSpec { path, content, force })?;
     }
     Ok(specs)
+}
+
+fn add_output(specs: &mut Vec<FileSpec>, spec: FileSpec) -> Result<(), Failure> {
+    if specs.iter().any(|s| s.path == spec.path) {
+        let what = format!("cannot write {} twice", spec.path.display());
+        return Err(Failure::new(Code::Usage, what, "it was given as an output more than once"));
+    }
+    specs.push(spec);
+    Ok(())
 }
 
 fn content_of(path: &Path, table: csv::Table) -> Result<Content, Failure> {
@@ -199,6 +236,26 @@ mod tests {
         assert!(failure(&["100ms", "--output", "a.jsonl"]).is_ok());
         for args in [&["1s"][..], &["1s", "--format", "json"], &["99ms", "--format", "jsonl"]] {
             assert_eq!(failure(args).expect_err("refused").code, Code::Usage, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_timeline_is_recorded_where_it_is_asked_for_and_has_a_place() {
+        let timeline =
+            |args: &[&str]| plan(&[&["--pid", "1"], args].concat()).map(|(_, p)| p.options.timeline);
+        for args in [
+            &["--timeline", "a.json"][..],
+            &["--timeline", "--output", "a.trace"],
+            &["--output", "a.timeline.json"],
+            &["--output", "a.Perfetto.JSON"],
+            &["--format", "timeline"],
+        ] {
+            assert_eq!(timeline(args).expect("a plan"), Some(1_000_000), "{args:?}");
+        }
+        assert_eq!(timeline(&["--format", "timeline", "--timeline-limit", "7"]).expect("a plan"), Some(7));
+        assert_eq!(timeline(&["--output", "a.trace", "timeline.json"]).expect("a plan"), None);
+        for args in [&["--timeline"][..], &["--output", "a.json", "--timeline", "a.json"]] {
+            assert_eq!(timeline(args).expect_err("refused").code, Code::Usage, "{args:?}");
         }
     }
 

@@ -5,6 +5,7 @@
 mod event_loop;
 mod exchange;
 pub mod file;
+pub mod timeline;
 mod weigh;
 
 use std::collections::BTreeMap;
@@ -55,6 +56,9 @@ pub struct Snapshot {
     /// Logged receives, if they were asked for.
     #[serde(default)]
     pub calls: Vec<trace_common::call::LoggedCall>,
+    /// What was done when, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<timeline::Timeline>,
 }
 
 /// The tool that measured.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::timeline;
 use crate::kernel::btf::Facts;
 use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
 
@@ -66,6 +67,8 @@ pub struct Sizes {
     pub pid_max: u32,
     /// Records of threads.
     pub slots: u32,
+    /// A timeline is recorded: its ring has [`timeline::RING_BYTES`] instead of a page.
+    pub timeline: bool,
 }
 
 /// Why the probes could not be loaded.
@@ -116,9 +119,17 @@ pub fn load(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Resu
 /// # Errors
 /// If the kernel refuses a map, or its types cannot be used.
 pub fn open(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Result<(Ebpf, Btf), LoadError> {
-    let words = facts.offsets.words();
+    let mut offsets = facts.offsets;
+    if sizes.timeline {
+        offsets.timeline = 0;
+    }
+    let words = offsets.words();
     let btf = Btf::parse_file(btf_path, aya::Endianness::default())?;
-    let ebpf = EbpfLoader::new()
+    let mut loader = EbpfLoader::new();
+    if sizes.timeline {
+        loader.map_max_entries(timeline::RING, timeline::RING_BYTES);
+    }
+    let ebpf = loader
         .btf(Some(&btf))
         .override_global("OFFSETS", &words[..], true)
         .map_max_entries("TID_SLOT", sizes.pid_max)

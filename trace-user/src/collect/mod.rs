@@ -11,6 +11,7 @@ mod loss;
 pub mod object;
 mod session;
 mod silent;
+mod timeline;
 pub mod trial;
 
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ pub struct Options {
     pub interval: Option<Duration>,
     /// Log up to this many receives, with their two phases.
     pub log_calls: u32,
+    /// Keep up to this many spans of a timeline.
+    pub timeline: Option<u32>,
     /// Resolve receives by descriptor although the kernel has `sock_recv_length`.
     pub by_descriptor: bool,
     /// Where the kernel's BTF is.

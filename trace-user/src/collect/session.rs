@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use trace_common::account::Account;
 use trace_common::call::LoggedCall;
+use trace_common::conn::Conn;
 use trace_common::kernel::Control;
 use trace_common::ledger;
-use trace_common::loss::{Loss, Nowhere};
+use trace_common::loss::{Loss, Losses};
 use trace_common::thread::{Sched, Thread as Record};
 
 use super::convert::{self, Span};
@@ -15,10 +16,12 @@ use super::cost::Sampler;
 use super::kmaps::{Brief, Maps};
 use super::load::{self, LoadError, Probes, Sizes};
 use super::loss::{self, Noticed};
+use super::timeline::{Recorder, Tail};
 use super::{Options, Progress, canary, clock, held, object, silent};
 use crate::failure::{Code, Failure};
 use crate::kernel::btf::{BtfError, Facts};
 use crate::kernel::proc::{Proc, Stat};
+use crate::snapshot::timeline::Timeline;
 use crate::snapshot::{
     Calibration, EndedBy, Host, Listener, Peer, Process, Schedstat, Snapshot, Thread, Tool, Window,
 };
@@ -58,6 +61,7 @@ pub struct Session<'a> {
     processes: BTreeMap<u32, Process>,
     ended: Vec<Thread>,
     calls: Vec<LoggedCall>,
+    timeline: Option<Recorder>,
     noticed: Noticed,
     sampler: Sampler,
 }
@@ -74,6 +78,8 @@ impl<'a> Session<'a> {
         let object = object::bytes().map_err(|e| Failure::internal("the probe object cannot be read", e))?;
         let mut probes = load_probes(options, &object, &proc)?;
         let mut maps = Maps::take(&mut probes.ebpf).map_err(broken)?;
+        let recorder = options.timeline.map(|limit| Recorder::take(&mut probes.ebpf, limit));
+        let mut timeline = recorder.transpose().map_err(broken)?;
         for slot in 1..maps.slot_count() {
             maps.free(slot).map_err(broken)?;
         }
@@ -91,6 +97,7 @@ impl<'a> Session<'a> {
         progress(Progress::Step("checking the probes with known receives"));
         let (calibration, rq_offset) = canary::run(&mut maps, &proc, control).map_err(broken)?;
         canary::check(&calibration)?;
+        timeline.iter_mut().for_each(Recorder::forget);
         control.rq_offset = rq_offset;
         let tool = Tool {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -114,6 +121,7 @@ impl<'a> Session<'a> {
             processes: BTreeMap::new(),
             ended: Vec::new(),
             calls: Vec::new(),
+            timeline,
             noticed: Noticed::default(),
             sampler: Sampler::Unavailable,
         };
@@ -281,6 +289,7 @@ impl<'a> Session<'a> {
         let fresh = self.maps.logged();
         let room = (self.options.log_calls as usize).saturating_sub(self.calls.len());
         self.calls.extend(fresh.into_iter().take(room));
+        self.timeline.iter_mut().for_each(Recorder::drain);
         let mut living = 0;
         for brief in self.in_use() {
             if self.maps.slot_of(brief.tid) == brief.slot {
@@ -293,6 +302,7 @@ impl<'a> Session<'a> {
                 && record.sched() == Sched::Dead
             {
                 let comm = convert::last_name(&record).unwrap_or_else(|| self.name(record.tid, record.tgid));
+                self.timeline.iter_mut().for_each(|t| t.name(record.tid, record.tgid, &comm));
                 let thread = self.correct(convert::thread(&record, comm, span));
                 self.end(thread);
             }
@@ -405,15 +415,21 @@ impl<'a> Session<'a> {
         stats: &BTreeMap<u32, Schedstat>,
     ) -> Result<Snapshot, Failure> {
         let mut threads = self.ended.clone();
+        let mut tail = Tail::default();
         for brief in self.in_use() {
             let Some((record, torn)) = self.maps.record(brief.slot) else { continue };
             self.noticed.torn_reads += u64::from(torn && self.control.end != 0);
-            threads.push(self.living(record, span, samples, stats.get(&record.tid)));
+            threads.push(self.living(record, span, samples, stats.get(&record.tid), &mut tail));
         }
         convert::add_rings(&mut threads, &self.maps.rings());
         threads.sort_by_key(|t| (t.pid, t.tid));
         let losses = self.maps.losses().map_err(broken)?;
         let connections = self.maps.connections();
+        let timeline = if ended_by == EndedBy::Open {
+            None
+        } else {
+            self.timeline(tail, &threads, &connections, &losses)
+        };
         let turns = self.maps.turns().map_err(broken)?;
         let turns = convert::turns(turns, self.maps.turn_times().map_err(broken)?, &connections);
         let peers: Vec<Peer> = self.maps.peers().iter().map(|(key, sum)| convert::peer(key, sum)).collect();
@@ -443,7 +459,30 @@ impl<'a> Session<'a> {
             calibration: self.calibration.clone(),
             cost: self.sampler.cost(span.end.saturating_sub(span.start), self.maps.bytes()),
             calls: self.calls.clone(),
+            timeline,
         })
+    }
+
+    /// The timeline of a window that has ended.
+    fn timeline(
+        &mut self,
+        tail: Tail,
+        threads: &[Thread],
+        connections: &[Conn],
+        losses: &Losses,
+    ) -> Option<Timeline> {
+        let recorder = self.timeline.as_mut()?;
+        recorder.add_turns(connections);
+        recorder.add_tail(tail);
+        for thread in threads.iter().filter(|t| t.alive) {
+            recorder.name(thread.tid, thread.pid, &thread.comm);
+        }
+        if self.options.held {
+            let ns = self.released_at.saturating_sub(self.control.start);
+            self.options.pids.iter().for_each(|pid| recorder.held(*pid, ns));
+        }
+        self.noticed.timeline_dropped = recorder.dropped();
+        Some(recorder.finish(self.control.start, losses.counts[Loss::TimelineDropped as usize]))
     }
 
     fn window(&self, span: Span, ended_by: EndedBy) -> Window {
@@ -464,6 +503,7 @@ impl<'a> Session<'a> {
         span: Span,
         samples: &BTreeMap<u32, silent::Sample>,
         stat: Option<&Schedstat>,
+        tail: &mut Tail,
     ) -> Thread {
         let comm = self.name(record.tid, record.tgid);
         let before = match self.baseline.get(&record.tid) {
@@ -476,10 +516,10 @@ impl<'a> Session<'a> {
             delay_ns: after.delay_ns.saturating_sub(before.delay_ns),
         });
         let mut thread = if record.sched() == Sched::Unseen {
-            silent::thread(&record, comm, span, samples.get(&record.tid), stat)
+            silent::thread(&record, comm, span, samples.get(&record.tid), stat, tail)
         } else {
             let asleep = self.is_asleep(&record);
-            ledger::close(&mut record, span.end, asleep, &mut Nowhere);
+            ledger::close(&mut record, span.end, asleep, tail);
             convert::thread(&record, comm, span)
         };
         thread.schedstat = stat;
@@ -516,7 +556,7 @@ fn load_probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, 
     give_back();
     let threads: usize = options.pids.iter().map(|p| proc.threads(*p).len()).sum();
     let slots = MIN_SLOTS.max((threads as u32).saturating_mul(2));
-    let sizes = Sizes { pid_max: proc.pid_max(), slots };
+    let sizes = Sizes { pid_max: proc.pid_max(), slots, timeline: options.timeline.is_some() };
     let probes = load::load(object, &options.btf, &facts, sizes).map_err(refused);
     give_back();
     probes

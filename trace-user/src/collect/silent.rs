@@ -1,6 +1,8 @@
 //! Threads of which no event was seen in the whole window: they did one thing all the time, and `/proc` says what.
 
 use trace_common::account::{Account, SleepFacts, sleep_account, state};
+use trace_common::ledger;
+use trace_common::loss::Sink;
 use trace_common::syscall::{CallClass, FileKind, class_of};
 use trace_common::thread::Thread as Record;
 
@@ -67,12 +69,14 @@ pub fn thread(
     span: Span,
     sample: Option<&Sample>,
     stat: Option<Schedstat>,
+    sink: &mut impl Sink,
 ) -> Thread {
     let account = sample
         .map_or(Account::Unknown, |sample| account(sample, stat.map_or(0, |schedstat| schedstat.run_ns)));
     let window = span.end.saturating_sub(span.start);
     let mut closed = *record;
-    closed.ledger[account.index()] = window;
+    closed.clock = span.start;
+    ledger::book(&mut closed, account, span.start + window, sink);
     let mut thread = convert::thread(&closed, comm, span);
     thread.silent = true;
     if account.is_sleep() {

@@ -11,6 +11,7 @@ use super::residual::residual;
 use super::schema::{
     BySide, Calibration, Call, Cost, Exited, Host, Process, Report, Target, Thread, Tool, VERSION, Verdict,
 };
+use super::timeline::Timeline;
 use super::turns::Turns;
 use crate::model::verdict::Verdicts;
 use crate::snapshot::{self, Snapshot};
@@ -68,6 +69,7 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
         residual: residual(&snapshot.threads),
         degraded: snapshot.degraded.clone(),
         calls: (!snapshot.calls.is_empty()).then(|| snapshot.calls.iter().map(call).collect()),
+        timeline: snapshot.timeline.as_ref().map(Timeline::of),
     }
 }
 
