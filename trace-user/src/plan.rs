@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::{AttachArgs, MeasureArgs, WriteArgs};
-use crate::collect::Options;
+use crate::cli::{AttachArgs, MeasureArgs, TierArg, WriteArgs};
+use crate::collect::{Options, Tier};
 use crate::failure::{Code, Failure};
 use crate::report::Layout;
 use crate::report::export::{EXTENSIONS, ReportFormat, csv};
@@ -78,16 +78,7 @@ fn check_interval(interval: Duration, writing: &Writing) -> Result<(), Failure> 
 }
 
 fn options(measure: MeasureArgs) -> Options {
-    let MeasureArgs {
-        no_follow,
-        duration,
-        interval,
-        // Both are `full` in this version: no lesser tier exists that `auto` could fall back to.
-        tier: _,
-        calls,
-        btf,
-        by_descriptor,
-    } = measure;
+    let MeasureArgs { no_follow, duration, interval, tier, calls, btf, by_descriptor } = measure;
     Options {
         pids: Vec::new(),
         held: false,
@@ -96,6 +87,10 @@ fn options(measure: MeasureArgs) -> Options {
         interval,
         log_calls: calls,
         by_descriptor,
+        tier: match tier {
+            TierArg::Full | TierArg::Auto => Tier::Full,
+            TierArg::Sched => Tier::Sched,
+        },
         btf,
     }
 }

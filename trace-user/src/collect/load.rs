@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::Tier;
 use crate::kernel::btf::Facts;
 use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
 
@@ -98,14 +99,20 @@ pub struct Probes {
     pub degraded: Vec<(&'static str, &'static str)>,
 }
 
-/// Loads `object` and attaches all of its hooks.
+/// Loads `object` and attaches all hooks of a tier.
 ///
 /// # Errors
 /// If the kernel refuses the object, or a hook that nothing can replace.
-pub fn load(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Result<Probes, LoadError> {
+pub fn load(
+    object: &[u8],
+    btf_path: &Path,
+    facts: &Facts,
+    sizes: Sizes,
+    tier: Tier,
+) -> Result<Probes, LoadError> {
     let (mut ebpf, btf) = open(object, btf_path, facts, sizes)?;
     let mut degraded = Vec::new();
-    for hook in HOOKS {
+    for hook in HOOKS.into_iter().filter(|hook| tier.has(hook.program)) {
         degraded.extend(attach(&mut ebpf, &btf, facts, hook)?);
     }
     Ok(Probes { ebpf, degraded })

@@ -11,6 +11,7 @@ mod loss;
 pub mod object;
 mod session;
 mod silent;
+mod tier;
 pub mod trial;
 
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::snapshot::Snapshot;
+
+pub use tier::Tier;
 
 /// What to measure, fully resolved: no option of the command line is looked at beyond this.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct Options {
     pub log_calls: u32,
     /// Resolve receives by descriptor although the kernel has `sock_recv_length`.
     pub by_descriptor: bool,
+    /// What to hook into.
+    pub tier: Tier,
     /// Where the kernel's BTF is.
     pub btf: PathBuf,
 }
