@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::{AttachArgs, MeasureArgs, WriteArgs};
-use crate::collect::Options;
+use crate::cli::{AttachArgs, MeasureArgs, TierArg, WriteArgs};
+use crate::collect::{Options, Tier};
 use crate::failure::{Code, Failure};
 use crate::report::Layout;
 use crate::report::export::{EXTENSIONS, ReportFormat, csv};
@@ -63,17 +63,18 @@ pub fn attach(args: AttachArgs, verbose: u8) -> Result<(Spec, Plan), Failure> {
 /// # Errors
 /// With [`Code::Usage`] for an output without a format.
 pub fn plan(measure: MeasureArgs, write: WriteArgs, verbose: u8) -> Result<Plan, Failure> {
-    let force = write.force;
+    if measure.calls > 0 && measure.tier == TierArg::Sched {
+        let why = "tier sched does not see when a call begins";
+        return Err(Failure::new(Code::Usage, "cannot log receives", why).fix("--tier full"));
+    }
+    let (force, limit, asked) = (write.force, measure.timeline_limit, measure.timeline.clone());
     let mut writing = writing(write)?;
-    let limit = measure.timeline_limit;
-    let asked = measure.timeline.clone();
-    let mut plan_options = options(measure);
     if let Some(Some(path)) = &asked {
         let content = Content::Report(ReportFormat::Timeline);
         add_output(&mut writing.outputs, FileSpec { path: path.clone(), content, force })?;
     }
-    plan_options.timeline = timeline(asked.is_some(), limit, &writing)?;
-    let plan = Plan { options: plan_options, writing, verbose };
+    let timeline = timeline(asked.is_some(), limit, &writing)?;
+    let plan = Plan { options: Options { timeline, ..options(measure) }, writing, verbose };
     if let Some(interval) = plan.options.interval {
         check_interval(interval, &plan.writing)?;
     }
@@ -111,8 +112,7 @@ fn options(measure: MeasureArgs) -> Options {
         no_follow,
         duration,
         interval,
-        // Both are `full` in this version: no lesser tier exists that `auto` could fall back to.
-        tier: _,
+        tier,
         calls,
         btf,
         by_descriptor,
@@ -128,6 +128,10 @@ fn options(measure: MeasureArgs) -> Options {
         log_calls: calls,
         timeline: None,
         by_descriptor,
+        tier: match tier {
+            TierArg::Full | TierArg::Auto => Tier::Full,
+            TierArg::Sched => Tier::Sched,
+        },
         btf,
     }
 }

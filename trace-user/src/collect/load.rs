@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::timeline;
+use super::{Tier, timeline};
 use crate::kernel::btf::Facts;
 use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
+use trace_common::kernel::{MISSING, Offsets};
 
 /// One program, and where it is attached.
 #[derive(Clone, Copy, Debug)]
@@ -101,14 +102,20 @@ pub struct Probes {
     pub degraded: Vec<(&'static str, &'static str)>,
 }
 
-/// Loads `object` and attaches all of its hooks.
+/// Loads `object` and attaches all hooks of a tier.
 ///
 /// # Errors
 /// If the kernel refuses the object, or a hook that nothing can replace.
-pub fn load(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Result<Probes, LoadError> {
-    let (mut ebpf, btf) = open(object, btf_path, facts, sizes)?;
+pub fn load(
+    object: &[u8],
+    btf_path: &Path,
+    facts: &Facts,
+    sizes: Sizes,
+    tier: Tier,
+) -> Result<Probes, LoadError> {
+    let (mut ebpf, btf) = open(object, btf_path, facts, sizes, tier)?;
     let mut degraded = Vec::new();
-    for hook in HOOKS {
+    for hook in HOOKS.into_iter().filter(|hook| tier.has(hook.program)) {
         degraded.extend(attach(&mut ebpf, &btf, facts, hook)?);
     }
     Ok(Probes { ebpf, degraded })
@@ -118,12 +125,16 @@ pub fn load(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Resu
 ///
 /// # Errors
 /// If the kernel refuses a map, or its types cannot be used.
-pub fn open(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Result<(Ebpf, Btf), LoadError> {
-    let mut offsets = facts.offsets;
-    if sizes.timeline {
-        offsets.timeline = 0;
-    }
-    let words = offsets.words();
+pub fn open(
+    object: &[u8],
+    btf_path: &Path,
+    facts: &Facts,
+    sizes: Sizes,
+    tier: Tier,
+) -> Result<(Ebpf, Btf), LoadError> {
+    let calls_untraced = if tier == Tier::Full { MISSING } else { 0 };
+    let timeline = if sizes.timeline { 0 } else { MISSING };
+    let words = Offsets { calls_untraced, timeline, ..facts.offsets }.words();
     let btf = Btf::parse_file(btf_path, aya::Endianness::default())?;
     let mut loader = EbpfLoader::new();
     if sizes.timeline {

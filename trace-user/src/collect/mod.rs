@@ -11,6 +11,7 @@ mod loss;
 pub mod object;
 mod session;
 mod silent;
+mod tier;
 mod timeline;
 pub mod trial;
 
@@ -19,6 +20,8 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::snapshot::Snapshot;
+
+pub use tier::Tier;
 
 /// What to measure, fully resolved: no option of the command line is looked at beyond this.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub struct Options {
     pub timeline: Option<u32>,
     /// Resolve receives by descriptor although the kernel has `sock_recv_length`.
     pub by_descriptor: bool,
+    /// What to hook into.
+    pub tier: Tier,
     /// Where the kernel's BTF is.
     pub btf: PathBuf,
 }

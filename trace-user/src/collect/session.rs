@@ -77,7 +77,7 @@ impl<'a> Session<'a> {
         progress(Progress::Step("loading the probes"));
         let object = object::bytes().map_err(|e| Failure::internal("the probe object cannot be read", e))?;
         let mut probes = load_probes(options, &object, &proc)?;
-        let mut maps = Maps::take(&mut probes.ebpf).map_err(broken)?;
+        let mut maps = Maps::take(&mut probes.ebpf, options.tier).map_err(broken)?;
         let recorder = options.timeline.map(|limit| Recorder::take(&mut probes.ebpf, limit));
         let mut timeline = recorder.transpose().map_err(broken)?;
         for slot in 1..maps.slot_count() {
@@ -101,7 +101,7 @@ impl<'a> Session<'a> {
         control.rq_offset = rq_offset;
         let tool = Tool {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            tier: "full".to_owned(),
+            tier: options.tier.name().to_owned(),
             object_sha256: object::sha256(&object),
             command: Some(std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()),
         };
@@ -557,7 +557,7 @@ fn load_probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, 
     let threads: usize = options.pids.iter().map(|p| proc.threads(*p).len()).sum();
     let slots = MIN_SLOTS.max((threads as u32).saturating_mul(2));
     let sizes = Sizes { pid_max: proc.pid_max(), slots, timeline: options.timeline.is_some() };
-    let probes = load::load(object, &options.btf, &facts, sizes).map_err(refused);
+    let probes = load::load(object, &options.btf, &facts, sizes, options.tier).map_err(refused);
     give_back();
     probes
 }

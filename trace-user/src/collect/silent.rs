@@ -4,7 +4,7 @@ use trace_common::account::{Account, SleepFacts, sleep_account, state};
 use trace_common::ledger;
 use trace_common::loss::Sink;
 use trace_common::syscall::{CallClass, FileKind, class_of};
-use trace_common::thread::Thread as Record;
+use trace_common::thread::{Thread as Record, flag};
 
 use super::convert::{self, Span};
 use crate::kernel::names;
@@ -75,8 +75,13 @@ pub fn thread(
         .map_or(Account::Unknown, |sample| account(sample, stat.map_or(0, |schedstat| schedstat.run_ns)));
     let window = span.end.saturating_sub(span.start);
     let mut closed = *record;
+    let unsplit = record.flags & flag::UNSPLIT != 0 && account == Account::User;
+    let account = if unsplit { Account::Unknown } else { account };
     closed.clock = span.start;
     ledger::book(&mut closed, account, span.start + window, sink);
+    if unsplit {
+        closed.unsplit = window;
+    }
     let mut thread = convert::thread(&closed, comm, span);
     thread.silent = true;
     if account.is_sleep() {

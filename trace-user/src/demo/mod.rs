@@ -14,7 +14,7 @@ use fixtures::spawn::Program;
 use serde::Serialize;
 
 use crate::cli::{DemoArgs, FormatArg};
-use crate::collect::{self, Options, Progress};
+use crate::collect::{self, Options, Progress, Tier};
 use crate::failure::{Code, Failure};
 use crate::model;
 use crate::run::line::Line;
@@ -139,6 +139,7 @@ fn play(scene: &Scene, btf: &Path, stop: &dyn Fn() -> bool) -> Result<Row, Failu
         log_calls: 0,
         timeline: None,
         by_descriptor: false,
+        tier: Tier::Full,
         btf: btf.to_path_buf(),
     };
     let snapshot = collect::measure(&options, stop, &mut |_: Progress| {})?;
