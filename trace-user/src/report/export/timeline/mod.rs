@@ -149,7 +149,7 @@ mod tests {
         let value: Value = serde_json::from_str(&text).expect("JSON");
         let events = value["traceEvents"].as_array().expect("events");
         let of = |name: &str| events.iter().filter(|e| e["name"] == name).collect::<Vec<_>>();
-        assert_eq!(of("thread_name").len(), 2);
+        assert_eq!(of("thread_name").len(), 3);
         assert_eq!(of("wait_ready")[0]["cat"], "waiting");
         assert_eq!((&of("turn")[0]["pid"], of("turn").len()), (&json!(4_194_304 + 100), 1));
         assert!(text.contains("\"ts\":1.001,\"dur\":0.999"), "{text}");
