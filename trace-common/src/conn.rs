@@ -6,7 +6,7 @@
 use crate::loss::Sink;
 use crate::ready::Width;
 use crate::thread::Thread;
-use crate::timeline::{Entry, Note};
+use crate::timeline::Note;
 use crate::turn::Turn;
 
 /// Number of sides, a power of two for the verifier.
@@ -246,7 +246,7 @@ impl Conn {
         if self.turn.sent_at != 0 {
             self.replies += 1;
             self.reply_ns = self.reply_ns.wrapping_add(from.saturating_sub(self.turn.sent_at));
-            sink.mark(Entry::on(self, Note::Reply, self.turn.sent_at, from));
+            sink.mark_conn(self, Note::Reply, from);
             self.turn.sent_at = 0;
         }
     }
@@ -255,20 +255,7 @@ impl Conn {
     #[inline(always)]
     fn end_turn(&self, sink: &mut impl Sink) {
         sink.turn(self.turn.spent());
-        for entry in self.turn_entries() {
-            sink.mark(entry);
-        }
-    }
-
-    /// The parts of the turn in progress, which is answered, for the timeline.
-    #[inline(always)]
-    pub fn turn_entries(&self) -> [Entry; 3] {
-        let Turn { began_at, received_at, sent_from, sent_at } = self.turn;
-        [
-            Entry::on(self, Note::Receive, began_at, received_at),
-            Entry::on(self, Note::Build, received_at, sent_from),
-            Entry::on(self, Note::Send, sent_from, sent_at),
-        ]
+        sink.mark_conn(self, Note::Receive, self.turn.sent_at);
     }
 
     /// No more data will come: whoever has answered is done.

@@ -78,6 +78,14 @@ pub trait Sink {
     fn turn(&mut self, spent: crate::turn::Spent);
     /// Tells the timeline.
     fn mark(&mut self, _: crate::timeline::Entry) {}
+    /// Tells it what `note` is about on `conn`; see [`crate::timeline::tell`].
+    #[inline(always)]
+    fn mark_conn(&mut self, conn: &crate::conn::Conn, note: crate::timeline::Note, until: u64)
+    where
+        Self: Sized,
+    {
+        crate::timeline::tell(conn, note as u32, until, |entry| self.mark(entry));
+    }
 }
 
 /// A sink for what is of no interest: what happens while a record is closed on the host is nothing new.

@@ -133,6 +133,22 @@ impl Entry {
     }
 }
 
+/// The entries on what happened to `conn`: of an answered turn ([`Note::Receive`]) all three parts, of a reply the time up
+/// to `until`, of a connection with a new record its address.
+#[inline(always)]
+pub fn tell(conn: &Conn, note: u32, until: u64, mut mark: impl FnMut(Entry)) {
+    let turn = &conn.turn;
+    if note == Note::Opened as u32 {
+        mark(Entry::opened(conn));
+    } else if note == Note::Reply as u32 {
+        mark(Entry::on(conn, Note::Reply, turn.sent_at, until));
+    } else {
+        mark(Entry::on(conn, Note::Receive, turn.began_at, turn.received_at));
+        mark(Entry::on(conn, Note::Build, turn.received_at, turn.sent_from));
+        mark(Entry::on(conn, Note::Send, turn.sent_from, turn.sent_at));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use trace_common::{
     loss::{Loss, Sink},
     ready::Width,
     thread::Thread,
-    timeline::Entry,
+    timeline::Note,
 };
 
 use crate::{
@@ -110,7 +110,7 @@ extern "C" fn conn_insert(sk: Kernel, now: u64, side: u32) -> u32 {
         }
     }
     PerCpu.lose(Loss::ConnectionsSeen);
-    PerCpu.mark(Entry::opened(conn));
+    PerCpu.mark_conn(conn, Note::Opened, 0);
     let made: &Conn = conn;
     if CONNS.insert(sk, made, 0).is_err() {
         PerCpu.lose(Loss::MapFull);
@@ -183,7 +183,8 @@ pub fn cover(t: &Thread, conn: &mut Conn, sk: Kernel) -> Cover {
     if t.ready.cut_at > cover.at {
         cover = Cover { at: t.ready.cut_at, width: Width::Many as u8, ..Cover::NONE };
     }
-    if calls_untraced() && t.ready.polled_at > cover.at {
+    let listens = matches!(Width::from_u8(t.ready.width), Width::Listeners | Width::None);
+    if calls_untraced() && t.ready.polled_at > cover.at && !listens {
         cover = Cover { at: t.ready.polled_at, width: t.ready.width, ..Cover::NONE };
     }
     let open = file::of_sock(sk);

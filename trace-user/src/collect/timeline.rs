@@ -9,7 +9,7 @@ use aya::maps::{MapData, RingBuf};
 use trace_common::account::Account;
 use trace_common::conn::{Conn, Side};
 use trace_common::loss::{Loss, Sink};
-use trace_common::timeline::{Entry, Note};
+use trace_common::timeline::{Entry, Note, tell};
 use trace_common::turn::Spent;
 
 use super::convert;
@@ -70,7 +70,7 @@ impl Recorder {
     /// Adds the turns that are answered and that nothing has ended.
     pub fn add_turns(&mut self, connections: &[Conn]) {
         for conn in connections.iter().filter(|c| c.side() == Side::Server && c.turn.is_answered()) {
-            conn.turn_entries().into_iter().for_each(|entry| self.tracks.add(entry));
+            tell(conn, Note::Receive as u32, conn.turn.sent_at, |entry| self.tracks.add(entry));
         }
     }
 

@@ -103,7 +103,8 @@ fn judge(
     let tally =
         |sides: &[Side]| Tally::of(snapshot, snapshot.threads.iter().filter(|t| member(t)), mine, sides);
     let server = tally(&SERVER_SIDES);
-    if server.decided() + server.undecided > 0 || server.never_waited() {
+    let watched = limits.below_full && server.watched();
+    if server.decided() + server.undecided > 0 || server.never_waited() || watched {
         return io_model::decide(&server, limits);
     }
     let others = tally(&OTHER_SIDES);
