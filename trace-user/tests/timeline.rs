@@ -105,6 +105,9 @@ fn the_tracks_of_threads_and_connections_add_up_to_the_ledgers_and_turns() {
     test_alone!();
     let clients = "--connections 5 --requests 40 --think 2";
     for mode in [Mode::Blocking, Mode::Epoll, Mode::Nonblocking, Mode::Uring] {
+        if is_guest() && matches!(mode, Mode::Nonblocking) {
+            continue; // It leaves an emulated processor to nobody else.
+        }
         let seen = recorded(mode, "", Pattern::PingPong, clients, "");
         assert_eq!(seen["turns"], 5 * 40, "{mode:?}");
         assert_eq!(seen["connections"], 5, "{mode:?}");
