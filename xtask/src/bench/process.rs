@@ -76,16 +76,21 @@ impl Owned {
         Ok(())
     }
 
-    /// Asks it to end by a signal, and waits for that.
+    /// Asks it to end by SIGINT, and waits for that; with `again` it is asked every second.
     ///
     /// # Errors
     /// When it does not end in time.
-    pub fn end(&mut self, signal: libc::c_int, limit: Duration) -> Result<()> {
-        signal_to(self.pid(), signal);
-        let deadline = Instant::now() + limit;
+    pub fn interrupt(&mut self, again: bool, limit: Duration) -> Result<()> {
+        signal_to(self.pid(), libc::SIGINT);
+        let begun = Instant::now();
+        let mut asked = 1;
         while self.child.try_wait()?.is_none() {
-            if Instant::now() > deadline {
-                bail!("`{}` did not end within {limit:?} of signal {signal}", self.name);
+            if begun.elapsed() > limit {
+                bail!("`{}` did not end within {limit:?} of its SIGINT", self.name);
+            }
+            if again && begun.elapsed().as_secs() >= asked {
+                asked += 1;
+                signal_to(self.pid(), libc::SIGINT);
             }
             std::thread::sleep(LOOK);
         }

@@ -129,7 +129,7 @@ impl Server {
             Kind::Nginx => self.wrk(time),
             Kind::Memcached => self.press(
                 time,
-                &["--send", "get k\\r\\n", "--reply", "24"],
+                &["--send", "get k\\r\\n", "--reply", "25"],
                 Some("set k 0 0 5\\r\\nabcde\\r\\n"),
             ),
             _ => self.press(time, &["--send", &"x".repeat(64), "--reply", "64"], None),

@@ -170,7 +170,8 @@ impl Attached {
     pub fn detach(mut self) -> Result<Left> {
         let begun = Instant::now();
         if let Some(process) = &mut self.process {
-            process.end(libc::SIGINT, PATIENCE)?;
+            // bpftrace 0.17 forgets a signal that comes while it does not wait in epoll_wait.
+            process.interrupt(self.tool == Tool::Bpftrace, PATIENCE)?;
         }
         let took = begun.elapsed();
         let report = match &self.report {
