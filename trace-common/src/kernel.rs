@@ -142,6 +142,8 @@ offsets! {
     polled_bit = "enum:REQ_F_POLLED_BIT",
     /// Bit number of `REQ_F_APOLL_MULTISHOT`.
     multishot_bit = "enum:REQ_F_APOLL_MULTISHOT_BIT",
+    /// 0 where system calls are not traced (tier `sched`): the call in flight is what the saved registers show.
+    calls_untraced = "",
     /// 0 where the third argument of `io_uring_complete` is the completion itself (6.13 and later), not its fields.
     complete_by_cqe = "",
     /// Parent and colour.

@@ -136,6 +136,8 @@ pub struct Ready {
     pub events: u64,
     /// End of the last sleeping wait.
     pub slept_end_at: u64,
+    /// End of the last sleeping poll or select, where calls are not traced.
+    pub polled_at: u64,
     /// Last return of a wait over more descriptors than are looked at.
     pub cut_at: u64,
     /// Waits that slept or returned, by [`Width`].
@@ -170,6 +172,7 @@ impl Ready {
         empty: 0,
         events: 0,
         slept_end_at: 0,
+        polled_at: 0,
         cut_at: 0,
         by_width: [0; WIDTHS],
         by_call: [0; 4],

@@ -28,6 +28,8 @@ pub struct Limits {
     pub threads_missed: u64,
     /// Whether the canary was seen exactly; `None` if nothing of it was seen.
     pub canary: Option<bool>,
+    /// Whether it was measured in a lesser tier than `full`.
+    pub below_full: bool,
     /// Whether signals were traced.
     pub signals_seen: bool,
     /// Whether the sides that decide are those of a server; if not, the verdict is that of a client.
@@ -428,6 +430,7 @@ pub(super) fn limits_met(
         ),
         (("losses", "Lost events for each event of the threads concerned"), lost, LOSS_TOLERANCE),
         (("threads-missed", "Threads that were not measured"), limits.threads_missed as f64, 0.5),
+        (("tier", "Measured in a tier below full"), f64::from(u8::from(limits.below_full)), 0.5),
         (("canary", "Known receives of trace itself that were not seen exactly"), inexact(limits), 0.5),
     ];
     // All of them, not only the first that fails.

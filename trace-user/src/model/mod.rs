@@ -87,6 +87,7 @@ fn limits(snapshot: &Snapshot) -> Limits {
         losses: LOSSES.iter().filter_map(|name| snapshot.loss.get(*name)).sum(),
         threads_missed: snapshot.loss.get("threads_missed").copied().unwrap_or(0),
         canary: (calibration.measured > 0).then(|| calibration.is_exact()),
+        below_full: !snapshot.tool.is_full(),
         signals_seen: !snapshot.degraded.iter().any(|lost| lost.starts_with("signal_deliver:")),
         server_side: true,
     }

@@ -1,6 +1,5 @@
 //! Adding up what a group of threads did on some sides of its connections.
 
-use trace_common::account::Account;
 use trace_common::conn::Side;
 use trace_common::uring::Ways;
 
@@ -169,7 +168,7 @@ impl Tally {
         self.rings += thread.announced.rings;
         self.ring_receives.add(&thread.announced.receives);
         self.lived_ns += thread.lived_ns;
-        self.unknown_ns += thread.ns(Account::Unknown);
+        self.unknown_ns += thread.unseen_ns();
         self.eagain += thread.receives.eagain;
         self.events +=
             thread.sleeps + thread.preemptions + 2 * (thread.receives.calls + thread.readiness.calls);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use trace_common::account::Account;
 use trace_common::conn::Side;
 use trace_common::receive::{Accepts, Receives};
 
@@ -93,7 +94,7 @@ fn process(process: &snapshot::Process, snapshot: &Snapshot, verdicts: &Verdicts
         comm: process.comm.clone(),
         io_model: verdict.map(|v| v.name),
         server_model: only.then(|| verdicts.server_model.name.clone()),
-        exited: exited(threads().filter(|t| !t.alive)),
+        exited: exited(threads().filter(|t| !t.alive), nothing(snapshot)),
         threads: threads().filter(|t| t.alive).map(|t| thread(t, verdicts)).collect(),
         exe: process.exe.clone(),
         alive: process.alive,
@@ -101,18 +102,28 @@ fn process(process: &snapshot::Process, snapshot: &Snapshot, verdicts: &Verdicts
     }
 }
 
-fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>) -> Exited {
+/// No time in any account that is measured.
+fn nothing(snapshot: &Snapshot) -> Ledger {
+    match snapshot.threads.first() {
+        Some(thread) => Ledger(thread.ledger.keys().map(|&account| (account, 0)).collect()),
+        None => Ledger(Account::ALL.map(|account| (account, 0)).into()),
+    }
+}
+
+fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>, nothing: Ledger) -> Exited {
     let mut sum = Exited {
         threads: 0,
-        ledger: Ledger::default(),
+        ledger: nothing,
         receives: Receives::ZERO,
         lived_ns: 0,
+        unsplit_ns: 0,
         accepts: Accepts::ZERO,
         wait_data_by_side: BySide::default(),
     };
     for thread in threads {
         sum.threads += thread.count;
         sum.lived_ns += thread.lived_ns;
+        sum.unsplit_ns += thread.unsplit_ns;
         sum.ledger.add(&thread.ledger);
         sum.receives.add(&thread.receives);
         sum.accepts.add(&thread.accepts);
@@ -131,6 +142,7 @@ fn thread(thread: &snapshot::Thread, verdicts: &Verdicts) -> Thread {
         lived_ns: thread.lived_ns,
         check: thread.schedstat,
         ledger: Ledger(thread.ledger.clone()),
+        unsplit_ns: thread.unsplit_ns,
         wait_data_by_side: by_side(&thread.wait_data_by_side),
         receives: thread.receives,
         accepts: thread.accepts,
