@@ -9,6 +9,7 @@ mod kmaps;
 mod load;
 mod loss;
 pub mod object;
+mod pace;
 mod session;
 mod silent;
 mod tier;
