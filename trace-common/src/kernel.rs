@@ -74,6 +74,10 @@ offsets! {
     dentry_name = "dentry:d_name.name",
     /// Type and permissions.
     inode_mode = "inode:i_mode",
+    /// Its pipe, if it is one.
+    inode_pipe = "inode:i_pipe",
+    /// Buffers of a pipe that were read.
+    pipe_tail = "pipe_inode_info:tail",
     /// Super block.
     inode_sb = "inode:i_sb",
     /// Magic number of a file system.

@@ -180,7 +180,8 @@ pub fn cover(t: &Thread, conn: &mut Conn, sk: Kernel) -> Cover {
     if t.ready.cut_at > cover.at {
         cover = Cover { at: t.ready.cut_at, width: Width::Many as u8, ..Cover::NONE };
     }
-    if calls_untraced() && t.ready.polled_at > cover.at {
+    let listens = matches!(Width::from_u8(t.ready.width), Width::Listeners | Width::None);
+    if calls_untraced() && t.ready.polled_at > cover.at && !listens {
         cover = Cover { at: t.ready.polled_at, width: t.ready.width, ..Cover::NONE };
     }
     let open = file::of_sock(sk);

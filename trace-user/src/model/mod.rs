@@ -122,7 +122,8 @@ fn members(
 fn judge(members: &Members, limits: Limits) -> IoVerdict {
     let tally = |sides: &[Side]| Tally::of(&members.threads, &members.connections, sides);
     let server = tally(&SERVER_SIDES);
-    if server.decided() + server.undecided > 0 || server.never_waited() {
+    let watched = limits.below_full && server.watched();
+    if server.decided() + server.undecided > 0 || server.never_waited() || watched {
         return io_model::decide(&server, limits);
     }
     let others = tally(&OTHER_SIDES);

@@ -3,7 +3,9 @@
 use trace_common::conn::Side;
 use trace_common::uring::Ways;
 
-use super::thresholds::{HIGH_EPISODES, IMMEDIATE_RECEIVES, NARROW_SHARE, WIDTH_CONNECTIONS, WINNER_SHARE};
+use super::thresholds::{
+    HIGH_EPISODES, IMMEDIATE_RECEIVES, NARROW_SHARE, UNDECIDED_SHARE, WIDTH_CONNECTIONS, WINNER_SHARE,
+};
 use super::verdict::IoModel;
 use crate::snapshot::{Connection, Episodes, Thread};
 
@@ -205,6 +207,17 @@ impl Tally {
             && self.decided() < HIGH_EPISODES
             && asked
             && others + watched == 0
+    }
+
+    /// Whether so many receives found their data at once that to wait for it is the exception, while others wait over several
+    /// peers, or the connections are in epoll sets.
+    pub fn watched(&self) -> bool {
+        let sets = share(self.in_epoll, self.listed) >= WINNER_SHARE && self.asked_nonblocking > 0;
+        self.immediate >= IMMEDIATE_RECEIVES
+            && self.listed >= WIDTH_CONNECTIONS
+            && share(self.decided(), self.immediate) < UNDECIDED_SHARE
+            && self.eagain <= self.immediate
+            && (self.all_waits_many >= HIGH_EPISODES || sets)
     }
 
     /// Share of waits over exactly one peer, among those over any.
