@@ -23,8 +23,6 @@ use crate::snapshot::{
     Calibration, EndedBy, Host, Listener, Peer, Process, Schedstat, Snapshot, Thread, Tool, Window,
 };
 
-/// Fewest records of threads; more are made where the target has more.
-const MIN_SLOTS: u32 = 4_096;
 /// Passes over `/proc` until one finds no thread without a record.
 const MAX_PASSES: u32 = 50;
 /// Ended threads listed one by one; further ones are summed up per process.
@@ -537,9 +535,8 @@ fn kind(thread: &Thread) -> (bool, bool, bool, bool) {
 fn load_probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
     let facts = Facts::read(&options.btf, load::tracepoints()).map_err(no_btf)?;
     give_back();
-    let threads: usize = options.pids.iter().map(|p| proc.threads(*p).len()).sum();
-    let slots = MIN_SLOTS.max((threads as u32).saturating_mul(2));
-    let sizes = Sizes { pid_max: proc.pid_max(), slots };
+    let pids = if options.follow { proc.tree(&options.pids) } else { options.pids.iter().copied().collect() };
+    let sizes = Sizes::of(proc, &pids);
     let probes = load::load(object, &options.btf, &facts, sizes, options.tier).map_err(refused);
     give_back();
     probes
