@@ -9,6 +9,8 @@ mod page;
 mod process;
 mod record;
 mod require;
+mod scale;
+mod scale_page;
 mod server;
 mod stats;
 mod tool;
@@ -58,6 +60,9 @@ pub struct Args {
     /// times in a bystander
     #[arg(long)]
     gate: bool,
+    /// Only ten thousand threads, fifteen thousand connections, births and calls in masses; the rest of the page stays
+    #[arg(long, conflicts_with_all = ["server", "tool", "gate"])]
+    scale: bool,
     /// Measure this `trace` instead of one built now (with optimisation)
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -70,6 +75,7 @@ impl Args {
     fn kinds(&self) -> Vec<Kind> {
         match (self.gate, self.server.is_empty()) {
             (true, _) => vec![Kind::Loops],
+            _ if self.scale => vec![Kind::Redis],
             (false, true) => Kind::SERVERS.into_iter().chain([Kind::Loops]).collect(),
             (false, false) => self.server.clone(),
         }
@@ -77,6 +83,7 @@ impl Args {
 
     fn tools(&self) -> Vec<Tool> {
         let wanted = |tool: Tool| match tool {
+            _ if self.scale => false,
             Tool::Floor if self.tool.contains(&Tool::Full) => true,
             Tool::FloorSched if self.tool.contains(&Tool::Sched) => true,
             _ if self.gate && self.tool.is_empty() => matches!(tool, Tool::Floor | Tool::Full),
@@ -121,14 +128,20 @@ impl Plan {
 pub fn run(args: &Args) -> Result<()> {
     let root = workspace::root();
     if args.again {
-        return again(&root);
+        return publish(&root, &kept(&root, true)?, true);
     }
     if !setup::is_root() {
         bail!("tracing needs root; run `sudo --preserve-env=PATH,HOME cargo xtask bench`");
     }
     install(args)?;
-    process::go_first();
+    let _first = process::Priority::raise();
     let places = places(&root, args)?;
+    if args.scale {
+        let complete = !args.quick;
+        let mut record = kept(&root, complete).unwrap_or_default();
+        record.scale = Some(scale::measure(&places, args.quick)?);
+        return publish(&root, &record, complete);
+    }
     let mut bench = Bench { plan: Plan::of(args), tools: args.tools(), places, record: Record::default() };
     bench.record.machine = page::machine(&root);
     for kind in args.kinds() {
@@ -136,6 +149,9 @@ pub fn run(args: &Args) -> Result<()> {
             Kind::Loops => bench.loops()?,
             kind => bench.server(kind)?,
         }
+    }
+    if args.is_complete() {
+        bench.record.scale = Some(scale::measure(&bench.places, false)?);
     }
     publish(&root, &bench.record, args.is_complete())?;
     if args.gate { require::gate(&bench.record) } else { Ok(()) }
@@ -158,10 +174,10 @@ fn publish(root: &Path, record: &Record, complete: bool) -> Result<()> {
     Ok(())
 }
 
-fn again(root: &Path) -> Result<()> {
-    let (_, figures) = files(root, true);
-    let record = serde_json::from_str(&workspace::read_text(&figures)?)?;
-    publish(root, &record, true)
+/// What the last run of the kind left.
+fn kept(root: &Path, complete: bool) -> Result<Record> {
+    let (_, figures) = files(root, complete);
+    Ok(serde_json::from_str(&workspace::read_text(&figures)?)?)
 }
 
 /// Installs what the chosen servers and tools are.

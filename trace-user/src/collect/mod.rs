@@ -60,6 +60,13 @@ pub enum Progress {
         /// Threads.
         threads: usize,
     },
+    /// The records were read.
+    Read {
+        /// Threads in the snapshot, ended ones that are listed included.
+        threads: usize,
+        /// How long it took; at the end of the window with what `/proc` says of them.
+        took: Duration,
+    },
     /// A first verdict can be given on what was seen so far.
     Interim(Box<Snapshot>),
     /// An interval has passed, and this was seen since the window's start.

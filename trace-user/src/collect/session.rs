@@ -33,7 +33,9 @@ const MAX_LOOKS: usize = 64;
 const LEAD: u64 = 200_000;
 /// How long handlers that were in flight when the gate shut may take to finish.
 const GRACE: Duration = Duration::from_millis(2);
-/// When the first interim snapshot is taken, and how often after it.
+/// When the first interim snapshot is taken: what a busy server did until then decides.
+const FIRST_INTERIM: Duration = Duration::from_millis(500);
+/// How often after it.
 const INTERIM: Duration = Duration::from_secs(1);
 /// How often the table of thread ids is asked, too, which records are in use: a thread whose end was booked says so in its
 /// record.
@@ -243,7 +245,7 @@ impl<'a> Session<'a> {
     ) -> Result<Snapshot, Failure> {
         let begun = Instant::now();
         let deadline = self.options.duration.map(|d| begun + d);
-        let mut next_interim = begun + INTERIM;
+        let mut next_interim = begun + FIRST_INTERIM;
         let mut next_interval = self.options.interval.map(|every| begun + every);
         let mut next_thorough = begun;
         self.sampler = Sampler::begin(&self.probes.ebpf);
@@ -268,7 +270,9 @@ impl<'a> Session<'a> {
             let pause = pace::after_fold(now.elapsed(), freed, spare);
             if now >= next_interim {
                 let begun = Instant::now();
-                progress(Progress::Interim(Box::new(self.so_far()?)));
+                let snapshot = self.so_far()?;
+                progress(Progress::Read { threads: snapshot.threads.len(), took: begun.elapsed() });
+                progress(Progress::Interim(Box::new(snapshot)));
                 next_interim = now + pace::after_interim(INTERIM, begun.elapsed());
             }
             if let (Some(next), Some(every)) = (next_interval, self.options.interval)
@@ -282,7 +286,10 @@ impl<'a> Session<'a> {
             let until = due.map_or(pause, |due| due.saturating_duration_since(Instant::now()).min(pause));
             std::thread::sleep(until);
         };
-        self.finish(ended_by)
+        let asked = Instant::now();
+        let snapshot = self.finish(ended_by)?;
+        progress(Progress::Read { threads: snapshot.threads.len(), took: asked.elapsed() });
+        Ok(snapshot)
     }
 
     /// What was seen since the window's start; threads without an event stay unknown until its end.

@@ -8,6 +8,7 @@ use std::process::Command;
 use super::micro::LOOPS;
 use super::record::{LoopRound, Record, ServerRound};
 use super::require::{self, Check};
+use super::scale_page;
 use super::server::{CONNECTIONS, Kind};
 use super::stats::{Spread, median, spread};
 use super::tool::Tool;
@@ -82,6 +83,11 @@ pub fn page(record: &Record) -> String {
         if record.servers.iter().any(|round| round.server == kind) {
             server(&mut text, record, kind);
         }
+    }
+    if let Some(scale) = &record.scale {
+        let _ = write!(text, "\n## Scale\n\n");
+        checks(&mut text, &scale_page::checks(scale));
+        scale_page::tables(&mut text, scale);
     }
     for absent in &record.absent {
         let _ = writeln!(

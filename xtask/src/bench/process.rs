@@ -11,10 +11,28 @@ use crate::process::describe;
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Raises the priority of this process and of those it will start: other work on the machine then disturbs less.
-pub fn go_first() {
-    // SAFETY: plain numbers; a refusal changes nothing.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -15) };
+/// Raises the priority of this process and of those it will start: other work on the machine then disturbs less. Where
+/// the kernel groups by session, it is the group's that counts. The end of it lowers the group's again.
+pub struct Priority;
+
+/// Of the group of this session (`kernel/sched/autogroup.c`).
+const GROUP: &str = "/proc/self/autogroup";
+
+impl Priority {
+    /// Raises it.
+    pub fn raise() -> Self {
+        // SAFETY: plain numbers; a refusal changes nothing.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -15) };
+        // Where there is no such file, there are no groups.
+        let _ = fs::write(GROUP, "-15");
+        Self
+    }
+}
+
+impl Drop for Priority {
+    fn drop(&mut self) {
+        let _ = fs::write(GROUP, "0");
+    }
 }
 
 /// CPU time that processes used, ns, their ended threads included: the sum of the run times that schedstat shows.
@@ -115,6 +133,13 @@ impl Drop for Owned {
 fn signal_to(pid: u32, signal: libc::c_int) {
     // SAFETY: plain numbers; the process is a child that was not waited for, so the id is its own.
     unsafe { libc::kill(pid as libc::pid_t, signal) };
+}
+
+/// Most memory that a process has had in core, KiB; none when it has ended.
+pub fn high_water_kib(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// Ids of the threads of a process.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::micro::Turn;
+use super::scale::Scale;
 use super::server::{Kind, Seen};
 use super::stats::{Spread, median, spread};
 use super::tool::Tool;
@@ -84,6 +85,8 @@ pub struct Record {
     pub loops: Vec<LoopRound>,
     /// Who did not take part.
     pub absent: Vec<Absent>,
+    /// Of scale.
+    pub scale: Option<Scale>,
 }
 
 impl Record {

@@ -27,7 +27,8 @@ pub struct Check {
 }
 
 impl Check {
-    fn at_most(what: String, limit: f64, found: Option<f64>) -> Self {
+    /// One that holds up to a limit.
+    pub fn at_most(what: String, limit: f64, found: Option<f64>) -> Self {
         let holds = found.map(|found| found <= limit);
         Self { what, bound: format!("≤ {limit}"), found, holds }
     }
