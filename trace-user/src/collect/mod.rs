@@ -9,6 +9,7 @@ mod kmaps;
 mod load;
 mod loss;
 pub mod object;
+mod pace;
 mod session;
 mod silent;
 mod tier;
@@ -61,6 +62,13 @@ pub enum Progress {
         processes: usize,
         /// Threads.
         threads: usize,
+    },
+    /// The records were read.
+    Read {
+        /// Threads in the snapshot, ended ones that are listed included.
+        threads: usize,
+        /// How long it took; at the end of the window with what `/proc` says of them.
+        took: Duration,
     },
     /// A first verdict can be given on what was seen so far.
     Interim(Box<Snapshot>),
