@@ -217,7 +217,7 @@ impl Conn {
     /// Whether the epoll set that it is in need not be looked for.
     #[inline(always)]
     pub fn is_set_known(&self) -> bool {
-        self.set_known != 0 && self.receives % LOOK_EVERY != 0
+        self.set_known != 0 && !self.receives.is_multiple_of(LOOK_EVERY)
     }
 
     /// Whether another episode of it may count.
