@@ -139,6 +139,9 @@ pub fn run(args: &Args) -> Result<()> {
     if args.scale {
         let complete = !args.quick;
         let mut record = kept(&root, complete).unwrap_or_default();
+        if record.machine.is_empty() {
+            record.machine = page::machine(&root);
+        }
         record.scale = Some(scale::measure(&places, args.quick)?);
         return publish(&root, &record, complete);
     }

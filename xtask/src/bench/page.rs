@@ -85,7 +85,15 @@ pub fn page(record: &Record) -> String {
         }
     }
     if let Some(scale) = &record.scale {
-        let _ = write!(text, "\n## Scale\n\n");
+        let _ = write!(
+            text,
+            "\n## Scale\n\n\
+Threads: nine of ten asleep in recv, the tenth naps 20 ms again and again. Snapshot: the last one while the window is\n\
+open; the last snapshot is the one at its end, with three files of /proc for each silent thread and one for each other\n\
+one. Ended: from the interrupt until the measurement was written and `trace` was gone. Own CPU: of `trace`, while the\n\
+window was open, in parts of one CPU. The masses last {} s here, 10 s in `trace-user/tests/scale.rs`.\n\n",
+            scale.seconds
+        );
         checks(&mut text, &scale_page::checks(scale));
         scale_page::tables(&mut text, scale);
     }
