@@ -140,13 +140,14 @@ fn loops(text: &mut String, record: &Record) {
 A system call that fails at once (`read` of descriptor −1), and a turn of two threads that wake each other over pipes\n\
 on one CPU (a write, a read and a switch each): in the traced process, and in a bystander that nobody traces while an\n\
 idle one is traced. ns per operation, {rounds} rounds; the median of\n\
-slices of 0.1 ms is a round's figure; `best`: the shortest slice against the shortest without any tool.\n\n"
+slices of 0.1 ms is a round's figure; `best`: the shortest slice against the shortest without any tool, which is\n\
+what the multiples are of.\n\n"
     );
     checks(text, &require::of_loops(record, false));
     for (nth, (whose, what)) in LOOPS.iter().enumerate() {
         let bare = record.loop_bare(nth).unwrap_or_default();
         let _ = write!(text, "\n### {whose}, {what}: {bare:.0} ns without any tool\n\n");
-        let mut table = Table::new(["tool", "added ns", "best", "× its floor"]);
+        let mut table = Table::new(["tool", "added ns", "best", "best × its floor"]);
         for tool in Tool::ALL {
             let Some(added) = record.loop_added(tool, nth) else { continue };
             table.row([
