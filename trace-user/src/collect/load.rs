@@ -1,13 +1,16 @@
 //! Loads the object into the kernel and attaches its programs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::{Tier, timeline};
 use crate::kernel::btf::Facts;
 use crate::kernel::proc::Proc;
-use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
+use aya::programs::{BtfTracePoint, ProgramError};
+use aya::{Btf, Ebpf, EbpfLoader};
 use trace_common::kernel::{MISSING, Offsets};
 
 /// One program, and where it is attached.
@@ -78,6 +81,8 @@ pub struct Sizes {
     pub timeline: bool,
 }
 
+/// Most programs that are verified at once.
+const MOST_WORKERS: usize = 4;
 /// Fewest records of threads. One takes 1.8 KB.
 const MIN_SLOTS: u32 = 4_096;
 /// Fewest records of connections, and most: that many take 100 MB of the kernel's memory.
@@ -116,7 +121,7 @@ pub enum LoadError {
         /// The hook.
         hook: &'static str,
         /// Its answer.
-        source: aya::programs::ProgramError,
+        source: ProgramError,
     },
     /// The object has no such program.
     #[error("the probe object has no program {0}")]
@@ -143,11 +148,47 @@ pub fn load(
     tier: Tier,
 ) -> Result<Probes, LoadError> {
     let (mut ebpf, btf) = open(object, btf_path, facts, sizes, tier)?;
+    let hooks = || HOOKS.into_iter().filter(|hook| tier.has(hook.program));
+    verify(&mut ebpf, &btf, facts, &hooks().collect::<Vec<_>>())?;
     let mut degraded = Vec::new();
-    for hook in HOOKS.into_iter().filter(|hook| tier.has(hook.program)) {
-        degraded.extend(attach(&mut ebpf, &btf, facts, hook)?);
+    for hook in hooks() {
+        match tracepoint(facts, hook) {
+            Some(_) => program(&mut ebpf, hook)?.attach().map(drop).map_err(|e| refused(hook, e))?,
+            None => degraded.extend(hook.lost.map(|lost| (hook.program, lost))),
+        }
     }
     Ok(Probes { ebpf, degraded })
+}
+
+/// Has the kernel verify the programs of these hooks, several at once: that is most of the time that loading takes.
+fn verify(ebpf: &mut Ebpf, btf: &Btf, facts: &Facts, hooks: &[Hook]) -> Result<(), LoadError> {
+    let mut programs = BTreeMap::new();
+    for (name, program) in ebpf.programs_mut() {
+        programs.insert(name.to_owned(), program);
+    }
+    let mut work = Vec::new();
+    for hook in hooks {
+        let Some(tracepoint) = tracepoint(facts, *hook) else { continue };
+        let program = programs.remove(hook.program).ok_or(LoadError::NoProgram(hook.program))?;
+        let program: &mut BtfTracePoint = program.try_into().map_err(|e| refused(*hook, e))?;
+        work.push((*hook, tracepoint, program));
+    }
+    // Taken from the end, where sys_enter is: what takes longest comes first.
+    let work = Mutex::new(work);
+    let next = || work.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let worker = || -> Result<(), LoadError> {
+        while let Some((hook, tracepoint, program)) = next() {
+            program.load(tracepoint, btf).map_err(|e| refused(hook, e))?;
+        }
+        Ok(())
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS);
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(worker)).collect();
+        let own = worker();
+        // A worker that panicked left its program unloaded: attaching says so.
+        others.into_iter().filter_map(|other| other.join().ok()).fold(own, Result::and)
+    })
 }
 
 /// Makes the maps of `object`; no program is loaded yet.
@@ -192,19 +233,26 @@ pub fn attach(
     facts: &Facts,
     hook: Hook,
 ) -> Result<Option<(&'static str, &'static str)>, LoadError> {
-    let Hook { program: name, tracepoints, lost } = hook;
-    let present = tracepoints.iter().find(|tracepoint| facts.tracepoints.contains(*tracepoint));
-    let tracepoint = match (present, lost) {
-        (Some(tracepoint), _) => tracepoint,
-        (None, Some(lost)) => return Ok(Some((name, lost))),
-        (None, None) => name,
+    let Some(tracepoint) = tracepoint(facts, hook) else {
+        return Ok(hook.lost.map(|lost| (hook.program, lost)));
     };
-    let program = ebpf.program_mut(name).ok_or(LoadError::NoProgram(name))?;
-    let program: &mut BtfTracePoint =
-        program.try_into().map_err(|source| LoadError::Refused { hook: name, source })?;
-    program
-        .load(tracepoint, btf)
-        .and_then(|()| program.attach().map(|_| ()))
-        .map_err(|source| LoadError::Refused { hook: name, source })?;
+    let program = program(ebpf, hook)?;
+    program.load(tracepoint, btf).and_then(|()| program.attach().map(drop)).map_err(|e| refused(hook, e))?;
     Ok(None)
+}
+
+/// The tracepoint that this kernel has for a hook; none if it has none and can do without.
+fn tracepoint(facts: &Facts, hook: Hook) -> Option<&'static str> {
+    let present = hook.tracepoints.iter().find(|tracepoint| facts.tracepoints.contains(*tracepoint)).copied();
+    // Where nothing can replace it, the kernel is asked all the same, and says what is wrong.
+    present.or(if hook.lost.is_none() { Some(hook.program) } else { None })
+}
+
+fn program(ebpf: &mut Ebpf, hook: Hook) -> Result<&mut BtfTracePoint, LoadError> {
+    let program = ebpf.program_mut(hook.program).ok_or(LoadError::NoProgram(hook.program))?;
+    program.try_into().map_err(|e| refused(hook, e))
+}
+
+fn refused(hook: Hook, source: ProgramError) -> LoadError {
+    LoadError::Refused { hook: hook.program, source }
 }

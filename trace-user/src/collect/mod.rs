@@ -4,6 +4,7 @@ mod canary;
 mod clock;
 mod convert;
 mod cost;
+mod each;
 mod held;
 mod kmaps;
 mod load;

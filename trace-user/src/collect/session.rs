@@ -17,7 +17,7 @@ use super::kmaps::{Brief, Maps};
 use super::load::{self, LoadError, Probes, Sizes};
 use super::loss::{self, Noticed};
 use super::timeline::{Recorder, Tail};
-use super::{Options, Progress, canary, clock, held, object, pace, silent};
+use super::{Options, Progress, canary, clock, each, held, object, pace, silent};
 use crate::failure::{Code, Failure};
 use crate::kernel::btf::{BtfError, Facts};
 use crate::kernel::proc::{Proc, Stat};
@@ -390,11 +390,9 @@ impl<'a> Session<'a> {
     fn finish(mut self, ended_by: EndedBy) -> Result<Snapshot, Failure> {
         self.sampler.poll(&self.probes.ebpf, true);
         let living = self.in_use();
-        let samples: BTreeMap<u32, silent::Sample> = living
-            .iter()
-            .filter(|r| r.sched == Sched::Unseen as u8)
-            .filter_map(|r| Some((r.tid, silent::sample(&self.proc, r.tgid, r.tid)?)))
-            .collect();
+        let silent: Vec<Brief> = living.iter().filter(|r| r.sched == Sched::Unseen as u8).copied().collect();
+        let proc = &self.proc;
+        let samples = each::of_threads(&silent, |r| silent::sample(proc, r.tgid, r.tid));
         self.control.end = clock::now() + LEAD;
         self.maps.set_control(self.control).map_err(broken)?;
         // On a crowded machine that may have taken longer; until then handlers went on booking.
@@ -402,8 +400,8 @@ impl<'a> Session<'a> {
         while clock::now() < self.control.end {
             std::hint::spin_loop();
         }
-        let stats: BTreeMap<u32, Schedstat> =
-            living.iter().filter_map(|r| Some((r.tid, self.proc.schedstat(r.tgid, r.tid)?))).collect();
+        let proc = &self.proc;
+        let stats = each::of_threads(&living, |r| proc.schedstat(r.tgid, r.tid));
         std::thread::sleep(GRACE);
         self.fold(false).map_err(broken)?;
         self.count_missed();
