@@ -1,6 +1,7 @@
 //! Loading the probes, attaching to a target, and reading what they measured.
 
 mod canary;
+mod census;
 mod clock;
 mod convert;
 mod cost;
