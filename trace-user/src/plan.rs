@@ -59,7 +59,22 @@ pub fn plan(measure: MeasureArgs, write: WriteArgs, verbose: u8) -> Result<Plan,
     if let Some(interval) = plan.options.interval {
         check_interval(interval, &plan.writing)?;
     }
+    check_overhead(&plan.options)?;
     Ok(plan)
+}
+
+/// Only a tier that was not asked for by name may be left, and a stream is of one window.
+fn check_overhead(options: &Options) -> Result<(), Failure> {
+    let refuse = |why: &str, fix: &str| {
+        Err(Failure::new(Code::Usage, "cannot bound the cost (--max-overhead)", why).fix(fix))
+    };
+    match (options.max_overhead, options.auto, options.interval) {
+        (Some(_), false, _) => refuse("a lower tier than the one asked for would follow", "--tier auto"),
+        (Some(_), true, Some(_)) => {
+            refuse("a lower tier opens a window of its own, and --interval reports on one", "leave one out")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A line takes as long as reading all records does, and somebody has to take it.
@@ -78,7 +93,8 @@ fn check_interval(interval: Duration, writing: &Writing) -> Result<(), Failure> 
 }
 
 fn options(measure: MeasureArgs) -> Options {
-    let MeasureArgs { no_follow, duration, interval, tier, calls, btf, by_descriptor } = measure;
+    let MeasureArgs { no_follow, duration, interval, tier, max_overhead, calls, btf, by_descriptor } =
+        measure;
     Options {
         pids: Vec::new(),
         held: false,
@@ -90,7 +106,11 @@ fn options(measure: MeasureArgs) -> Options {
         tier: match tier {
             TierArg::Full | TierArg::Auto => Tier::Full,
             TierArg::Sched => Tier::Sched,
+            TierArg::Proc => Tier::Proc,
         },
+        auto: matches!(tier, TierArg::Auto),
+        max_overhead,
+        lowered: None,
         btf,
     }
 }
@@ -194,6 +214,17 @@ mod tests {
         assert!(failure(&["100ms", "--output", "a.jsonl"]).is_ok());
         for args in [&["1s"][..], &["1s", "--format", "json"], &["99ms", "--format", "jsonl"]] {
             assert_eq!(failure(args).expect_err("refused").code, Code::Usage, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_bound_on_the_cost_needs_tiers_to_go_down() {
+        let of = |args: &[&str]| plan(&[&["--pid", "1", "--max-overhead", "2%"], args].concat());
+        let (_, plan) = of(&["--tier", "auto"]).expect("a plan");
+        assert_eq!((plan.options.auto, plan.options.max_overhead), (true, Some(0.02)));
+        let stream = ["--tier=auto", "--interval=1s", "--format=jsonl"];
+        for args in [&[][..], &["--tier", "full"], &["--tier", "sched"], &["--tier", "proc"], &stream] {
+            assert_eq!(of(args).expect_err("refused").code, Code::Usage, "{args:?}");
         }
     }
 

@@ -5,6 +5,7 @@
 mod event_loop;
 mod exchange;
 pub mod file;
+mod sampled;
 mod weigh;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use trace_common::uring::Ways;
 
 pub use event_loop::{EventLoop, Iteration};
 pub use exchange::{Handovers, Peer, Turns};
+pub use sampled::{Sampled, SampledWidth, Seen, Step, ThreadSamples};
 
 /// One measurement of one target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,6 +57,9 @@ pub struct Snapshot {
     /// Logged receives, if they were asked for.
     #[serde(default)]
     pub calls: Vec<trace_common::call::LoggedCall>,
+    /// What samples showed; `None` unless the tier is `proc`.
+    #[serde(default)]
+    pub sampled: Option<Sampled>,
 }
 
 /// The tool that measured.
@@ -62,14 +67,17 @@ pub struct Snapshot {
 pub struct Tool {
     /// Version of `trace`.
     pub version: String,
-    /// Tier: `full`.
+    /// Tier: `full`, `sched` or `proc`.
     pub tier: String,
-    /// SHA-256 of the probe object.
+    /// SHA-256 of the probe object; empty where no probe was loaded.
     pub object_sha256: String,
     /// Its command line, as it was typed; `None` in files of versions that did not keep it. Of `trace run` it holds
     /// the command, which is not to be trusted more than the target's names.
     #[serde(default)]
     pub command: Option<Vec<String>>,
+    /// How it went down to a lower tier, since it cost more than it was allowed to.
+    #[serde(default)]
+    pub steps: Vec<Step>,
 }
 
 /// The machine.
@@ -104,6 +112,8 @@ pub enum EndedBy {
     Interrupt,
     /// The target ended.
     TargetExit,
+    /// It cost more than `--max-overhead`.
+    Overhead,
     /// It had not ended: this is an interval report.
     Open,
 }
@@ -421,7 +431,14 @@ impl Calibration {
 /// What tracing cost.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Cost {
-    /// Run time of the programs; `None` where the kernel's statistics were off.
+    /// Time of the window in which the kernel's statistics of programs were on, ns: the figures of the programs are
+    /// estimates from it for the whole.
+    #[serde(default)]
+    pub sampled_ns: Option<u64>,
+    /// CPU time that the tool itself took in the window, ns; `None` in files that are older than the figure.
+    #[serde(default)]
+    pub own_cpu_ns: Option<u64>,
+    /// Run time of the programs; `None` where the kernel's statistics could not be had.
     pub bpf_run_ns: Option<u64>,
     /// Events handled.
     pub events: Option<u64>,

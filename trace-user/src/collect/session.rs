@@ -20,7 +20,7 @@ use super::loss::Noticed;
 use super::{Options, Progress, canary, census, clock, object, silent};
 use crate::failure::Failure;
 use crate::kernel::proc::Proc;
-use crate::snapshot::{Calibration, EndedBy, Process, Schedstat, Snapshot, Thread, Tool};
+use crate::snapshot::{Calibration, EndedBy, Process, Schedstat, Snapshot, Step, Thread, Tool};
 
 pub(super) use start::{no_btf, refused};
 
@@ -91,7 +91,8 @@ impl<'a> Session<'a> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             tier: options.tier.name().to_owned(),
             object_sha256: object::sha256(&object),
-            command: Some(std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()),
+            command: Some(super::command_line()),
+            steps: Vec::new(),
         };
         let mut session = Session {
             options,
@@ -110,7 +111,7 @@ impl<'a> Session<'a> {
             ended: Vec::new(),
             calls: Vec::new(),
             noticed: Noticed::default(),
-            sampler: Sampler::Unavailable,
+            sampler: Sampler::idle(),
         };
         session.begin(progress)?;
         Ok(session)
@@ -150,7 +151,7 @@ impl<'a> Session<'a> {
         let deadline = self.options.duration.map(|d| begun + d);
         let mut next_interim = begun + INTERIM;
         let mut next_interval = self.options.interval.map(|every| begun + every);
-        self.sampler = Sampler::begin(&self.probes.ebpf);
+        self.sampler = Sampler::begin(&self.probes.ebpf, self.options.max_overhead.is_some());
         let ended_by = loop {
             if stop() {
                 break EndedBy::Interrupt;
@@ -160,6 +161,9 @@ impl<'a> Session<'a> {
                 break EndedBy::Duration;
             }
             self.sampler.poll(&self.probes.ebpf, false);
+            if self.is_too_dear() {
+                break EndedBy::Overhead;
+            }
             if self.fold().map_err(broken)? == 0 {
                 break EndedBy::TargetExit;
             }
@@ -178,6 +182,24 @@ impl<'a> Session<'a> {
             std::thread::sleep(until);
         };
         self.finish(ended_by)
+    }
+
+    /// Whether it costs more than it may; then the step down is noted.
+    fn is_too_dear(&mut self) -> bool {
+        let Some(limit) = self.options.max_overhead else { return false };
+        let Some(cost_share) = self.sampler.above(limit) else { return false };
+        self.tool.steps.push(Step {
+            at_ns: 0,
+            from: self.tool.tier.clone(),
+            to: None,
+            cost_share,
+            limit_share: limit,
+            window_ns: clock::now().saturating_sub(self.control.start),
+            io_model: None,
+            confidence: None,
+            reported: false,
+        });
+        true
     }
 
     /// What was seen since the window's start; threads without an event stay unknown until its end.

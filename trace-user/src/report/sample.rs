@@ -20,6 +20,7 @@ pub fn snapshot(threads: u32) -> Snapshot {
             tier: "full".into(),
             object_sha256: "0".repeat(64),
             command: Some(["trace", "attach", "--pid", "100"].map(str::to_owned).into()),
+            steps: Vec::new(),
         },
         host: Host { kernel: "6.18.0-test".into(), arch: "x86_64".into() },
         window: Window {
@@ -60,8 +61,11 @@ pub fn snapshot(threads: u32) -> Snapshot {
             events: Some(60_000),
             cpu_share: Some(0.0012),
             map_bytes: 9_000_000,
+            sampled_ns: Some(1_000_000_000),
+            own_cpu_ns: Some(30_000_000),
         },
         calls: Vec::new(),
+        sampled: None,
     }
 }
 

@@ -29,6 +29,7 @@ impl<'a> Status<'a> {
             Progress::Step(step) if self.plan.verbose > 0 => self.line.print(step),
             Progress::Step(step) => self.line.rewrite(&format!("{step} …")),
             Progress::Open | Progress::Interval(_) => {}
+            Progress::Note(note) => self.line.print(&note),
             Progress::Attached { processes, threads } => {
                 self.line.print(&attached(self.plan, processes as u64, threads as u64));
             }

@@ -60,6 +60,7 @@ impl Session<'_> {
             calibration: self.calibration.clone(),
             cost: self.sampler.cost(span.end.saturating_sub(span.start), self.maps.bytes()),
             calls: self.calls.clone(),
+            sampled: None,
         })
     }
 

@@ -1,6 +1,7 @@
 //! What `/proc` tells of processes and threads. Every reader takes the root, so that tests run on saved trees.
 
 mod files;
+mod look;
 mod net;
 mod process;
 mod stat;
@@ -9,7 +10,8 @@ mod thread;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-pub use net::{Listener, Protocol};
+pub use look::Moment;
+pub use net::{Listener, Protocol, Socket};
 pub use stat::Stat;
 pub use thread::InCall;
 
