@@ -19,7 +19,7 @@ use trace_common::uring::Ways;
 
 pub use event_loop::{EventLoop, Iteration};
 pub use exchange::{Handovers, Peer, Turns};
-pub use sampled::{Sampled, SampledWidth, Seen, Step, ThreadSamples};
+pub use sampled::{Sampled, SampledWidth, Seen, Step, ThreadSamples, is_sampled};
 
 /// One measurement of one target.
 #[derive(Clone, Debug, Serialize, Deserialize)]

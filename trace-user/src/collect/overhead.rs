@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::session::Session;
 use super::{Options, Progress, Tier};
 use crate::failure::Failure;
-use crate::snapshot::{EndedBy, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// A window that would be shorter is not opened.
 const SHORTEST: Duration = Duration::from_millis(200);
@@ -58,7 +58,12 @@ pub fn bounded(
                 tier = next;
             }
             Err(failure) => {
-                let told = format!("tier {} cannot be had ({failure}): the measurement ends", next.name());
+                let told = format!(
+                    "tier {} cannot be had ({}: {}): the measurement ends",
+                    next.name(),
+                    failure.what,
+                    failure.why
+                );
                 progress(Progress::Note(told));
                 break;
             }
@@ -69,9 +74,4 @@ pub fn bounded(
         window.tool.steps.clone_from(&steps);
     }
     Ok(windows)
-}
-
-/// Whether a window ended since it cost too much.
-pub fn ended(snapshot: &Snapshot) -> bool {
-    snapshot.window.ended_by == EndedBy::Overhead
 }

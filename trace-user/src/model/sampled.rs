@@ -276,7 +276,11 @@ fn instead(members: &[Member]) -> String {
     for (_, samples) in members {
         *sums.entry("no sleep").or_default() += samples.runnable;
         for seen in &samples.seen {
-            let call = seen.syscall.as_deref().unwrap_or(seen.account.name());
+            let call = match (&seen.syscall, seen.account) {
+                (Some(call), _) => call,
+                (None, Account::Unknown) => "a call that may not be read",
+                (None, account) => account.name(),
+            };
             *sums.entry(call).or_default() += seen.samples;
         }
     }

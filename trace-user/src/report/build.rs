@@ -6,14 +6,16 @@ use trace_common::conn::Side;
 use trace_common::receive::{Accepts, Receives};
 
 use super::ledger::Ledger;
+use super::measured::Measured;
 use super::peers::peers;
 use super::residual::residual;
 use super::schema::{
-    BySide, Calibration, Call, Cost, Exited, Host, Process, Report, Target, Thread, Tool, VERSION, Verdict,
+    BySide, Calibration, Call, Cost, Exited, Host, Process, Report, Samples, Sampling, Target, Thread, Tool,
+    VERSION, Verdict,
 };
 use super::turns::Turns;
 use crate::model::verdict::Verdicts;
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot::{self, Snapshot, ThreadSamples};
 
 /// Loss counters that every report has (contract, DESIGN §7).
 pub const LOSSES: [&str; 13] = [
@@ -40,20 +42,22 @@ pub const NO_LOSSES: [&str; 5] =
 pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
     let mut loss: BTreeMap<String, u64> = LOSSES.map(|name| (name.to_owned(), 0)).into();
     loss.extend(snapshot.loss.iter().map(|(name, &count)| (name.clone(), count)));
+    let sampled: BySampled = snapshot.sampled.iter().flat_map(|s| &s.threads).map(|s| (s.tid, s)).collect();
     Report {
         schema_version: VERSION.into(),
         tool: Tool {
             name: "trace".into(),
             version: snapshot.tool.version.clone(),
             tier: snapshot.tool.tier.clone(),
-            object_sha256: snapshot.tool.object_sha256.clone(),
+            object_sha256: Some(snapshot.tool.object_sha256.clone()).filter(|sha| !sha.is_empty()),
             command: snapshot.tool.command.clone(),
+            steps: snapshot.tool.steps.clone(),
         },
         host: Host { kernel: snapshot.host.kernel.clone(), arch: snapshot.host.arch.clone() },
         window: snapshot.window.clone(),
         target: target(snapshot),
         verdict: Verdict { io_model: verdicts.io_model.clone(), server_model: verdicts.server_model.clone() },
-        processes: snapshot.processes.iter().map(|p| process(p, snapshot, verdicts)).collect(),
+        processes: snapshot.processes.iter().map(|p| process(p, snapshot, verdicts, &sampled)).collect(),
         peers: peers(snapshot),
         turns: snapshot.turns.as_ref().map(Turns::of).unwrap_or_default(),
         handovers: verdicts.handovers.clone(),
@@ -64,8 +68,10 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
         blind_spots: verdicts.blind_spots.clone(),
         loss,
         calibration: calibration(&snapshot.calibration),
-        cost: cost(snapshot.cost),
-        residual: residual(&snapshot.threads),
+        cost: cost(snapshot.cost, snapshot.window.duration_ns),
+        // What is made of the scheduler's own count says nothing about it.
+        residual: residual(snapshot.threads.iter().filter(|_| probed(snapshot))),
+        sampling: snapshot.sampled.as_ref().map(sampling),
         degraded: snapshot.degraded.clone(),
         calls: (!snapshot.calls.is_empty()).then(|| snapshot.calls.iter().map(call).collect()),
     }
@@ -83,7 +89,15 @@ fn target(snapshot: &Snapshot) -> Target {
     }
 }
 
-fn process(process: &snapshot::Process, snapshot: &Snapshot, verdicts: &Verdicts) -> Process {
+/// What samples showed, by thread.
+type BySampled<'a> = BTreeMap<u32, &'a ThreadSamples>;
+
+fn process(
+    process: &snapshot::Process,
+    snapshot: &Snapshot,
+    verdicts: &Verdicts,
+    sampled: &BySampled,
+) -> Process {
     let threads = || snapshot.threads.iter().filter(|t| t.pid == process.pid);
     let verdict = verdicts.processes.get(&process.pid);
     // The verdict on the whole tree is that of its only process; of several, none has one of its own.
@@ -93,35 +107,46 @@ fn process(process: &snapshot::Process, snapshot: &Snapshot, verdicts: &Verdicts
         comm: process.comm.clone(),
         io_model: verdict.map(|v| v.name),
         server_model: only.then(|| verdicts.server_model.name.clone()),
-        exited: exited(threads().filter(|t| !t.alive)),
-        threads: threads().filter(|t| t.alive).map(|t| thread(t, verdicts)).collect(),
+        exited: exited(threads().filter(|t| !t.alive), probed(snapshot)),
+        threads: threads()
+            .filter(|t| t.alive)
+            .map(|t| thread(t, probed(snapshot), verdicts, sampled))
+            .collect(),
         exe: process.exe.clone(),
         alive: process.alive,
         io_verdict: verdict.cloned(),
     }
 }
 
-fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>) -> Exited {
+/// Whether it was measured by probes, and not by samples.
+fn probed(snapshot: &Snapshot) -> bool {
+    snapshot.sampled.is_none()
+}
+
+fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>, probed: bool) -> Exited {
+    let (mut receives, mut accepts) = (Receives::ZERO, Accepts::ZERO);
     let mut sum = Exited {
         threads: 0,
-        ledger: Ledger::default(),
-        receives: Receives::ZERO,
+        ledger: Ledger::zero(|a| probed || snapshot::is_sampled(a)),
+        receives: Measured::default(),
         lived_ns: 0,
-        accepts: Accepts::ZERO,
+        accepts: Measured::default(),
         wait_data_by_side: BySide::default(),
     };
     for thread in threads {
         sum.threads += thread.count;
         sum.lived_ns += thread.lived_ns;
         sum.ledger.add(&thread.ledger);
-        sum.receives.add(&thread.receives);
-        sum.accepts.add(&thread.accepts);
+        receives.add(&thread.receives);
+        accepts.add(&thread.accepts);
         add_sides(&mut sum.wait_data_by_side, by_side(&thread.wait_data_by_side));
     }
+    sum.receives = Measured::when(probed, receives);
+    sum.accepts = Measured::when(probed, accepts);
     sum
 }
 
-fn thread(thread: &snapshot::Thread, verdicts: &Verdicts) -> Thread {
+fn thread(thread: &snapshot::Thread, known: bool, verdicts: &Verdicts, sampled: &BySampled) -> Thread {
     let verdict = verdicts.threads.get(&thread.tid);
     Thread {
         tid: thread.tid,
@@ -132,25 +157,42 @@ fn thread(thread: &snapshot::Thread, verdicts: &Verdicts) -> Thread {
         check: thread.schedstat,
         ledger: Ledger(thread.ledger.clone()),
         wait_data_by_side: by_side(&thread.wait_data_by_side),
-        receives: thread.receives,
-        accepts: thread.accepts,
+        receives: Measured::when(known, thread.receives),
+        accepts: Measured::when(known, thread.accepts),
         in_flight: thread.in_flight.clone(),
         confidence: verdict.and_then(|v| v.confidence),
         receive_syscall: thread.receive_syscall.clone(),
-        readiness: thread.readiness,
+        readiness: Measured::when(known, thread.readiness),
         event_loop: thread.event_loop.clone(),
-        served: thread.served.clone(),
+        served: Measured::when(known, thread.served.clone()),
         busy_share: share(thread.on_cpu_ns(), thread.lived_ns),
-        episodes: thread.episodes.clone(),
-        announced: thread.announced,
-        storage: thread.storage,
-        sends: thread.sends,
-        sent_bytes: thread.sent_bytes,
+        episodes: Measured::when(known, thread.episodes.clone()),
+        announced: Measured::when(known, thread.announced),
+        storage: Measured::when(known, thread.storage),
+        sends: Measured::when(known, thread.sends),
+        sent_bytes: Measured::when(known, thread.sent_bytes),
         sleeps: thread.sleeps,
         preemptions: thread.preemptions,
         waited_before: thread.waited_before,
         silent: thread.silent,
         kernel_io: thread.kernel_io,
+        samples: sampled.get(&thread.tid).map(|s| samples(s)),
+    }
+}
+
+fn samples(of: &ThreadSamples) -> Samples {
+    Samples { count: of.samples, runnable: of.runnable, seen: of.seen.clone() }
+}
+
+fn sampling(s: &snapshot::Sampled) -> Sampling {
+    Sampling {
+        asked_hz: s.asked_hz,
+        achieved_hz: s.achieved_hz,
+        rounds: s.rounds,
+        threads_denied: s.denied,
+        threads_by_wchan: s.by_wchan,
+        yama_scope: s.yama,
+        o_async_sockets: s.o_async,
     }
 }
 
@@ -190,8 +232,16 @@ fn calibration(c: &snapshot::Calibration) -> Calibration {
     }
 }
 
-fn cost(c: snapshot::Cost) -> Cost {
-    Cost { bpf_run_ns: c.bpf_run_ns, events: c.events, cpu_share: c.cpu_share, map_bytes: c.map_bytes }
+fn cost(c: snapshot::Cost, window_ns: u64) -> Cost {
+    Cost {
+        bpf_run_ns: c.bpf_run_ns,
+        events: c.events,
+        cpu_share: c.cpu_share,
+        map_bytes: c.map_bytes,
+        sampled_ns: c.sampled_ns,
+        own_cpu_ns: c.own_cpu_ns,
+        own_cpu_share: c.own_cpu_ns.and_then(|ns| share(ns, window_ns)),
+    }
 }
 
 fn call(c: &trace_common::call::LoggedCall) -> Call {

@@ -7,7 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use trace_common::account::Account;
 
-/// Time by account. Written as one `<account>_ns` key for each of [`Account::ALL`], in their order.
+/// Time by account. Written as one `<account>_ns` key for each of [`Account::ALL`], in their order; `null` for one that
+/// is not in it: it was not measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger(pub BTreeMap<Account, u64>);
 
@@ -15,6 +16,16 @@ impl Ledger {
     /// Time in `account`.
     pub fn ns(&self, account: Account) -> u64 {
         self.0.get(&account).copied().unwrap_or(0)
+    }
+
+    /// Nothing in each of the accounts that `kind` holds for; the others are not measured.
+    pub fn zero(kind: impl Fn(Account) -> bool) -> Ledger {
+        Ledger(Account::ALL.into_iter().filter(|&a| kind(a)).map(|a| (a, 0)).collect())
+    }
+
+    /// Whether time in `account` was measured.
+    pub fn has(&self, account: Account) -> bool {
+        self.0.contains_key(&account)
     }
 
     /// Adds `other` to it.
@@ -32,15 +43,15 @@ impl Ledger {
 
 impl Serialize for Ledger {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(Account::ALL.map(|a| (format!("{}_ns", a.name()), self.ns(a))))
+        serializer.collect_map(Account::ALL.map(|a| (format!("{}_ns", a.name()), self.0.get(&a))))
     }
 }
 
 impl<'de> Deserialize<'de> for Ledger {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ledger, D::Error> {
-        let by_key = BTreeMap::<String, u64>::deserialize(deserializer)?;
-        let ns = |a: Account| by_key.get(&format!("{}_ns", a.name())).copied().unwrap_or(0);
-        Ok(Ledger(Account::ALL.map(|a| (a, ns(a))).into()))
+        let by_key = BTreeMap::<String, Option<u64>>::deserialize(deserializer)?;
+        let ns = |a: Account| Some((a, (*by_key.get(&format!("{}_ns", a.name()))?)?));
+        Ok(Ledger(Account::ALL.into_iter().filter_map(ns).collect()))
     }
 }
 
@@ -53,7 +64,7 @@ impl JsonSchema for Ledger {
         let keys = Account::ALL.map(|a| format!("{}_ns", a.name()));
         let time = |key: &String| {
             let text = format!("Time in the account {}, ns.", key.trim_end_matches("_ns"));
-            (key.clone(), serde_json::json!({"type": "integer", "minimum": 0, "description": text}))
+            (key.clone(), serde_json::json!({"type": ["integer", "null"], "minimum": 0, "description": text}))
         };
         let properties: serde_json::Map<String, serde_json::Value> = keys.iter().map(time).collect();
         json_schema!({

@@ -102,6 +102,9 @@ impl Cohort<'_> {
     /// The probes' own cost lies inside: a mean below the floor is an upper bound, like copies without a
     /// first byte.
     fn copy(&self, floor: Option<u64>) -> String {
+        if !self.ledger.has(Account::Copy) {
+            return "–".into();
+        }
         let ns = self.ledger.ns(Account::Copy);
         let below = floor.is_some_and(|floor| ns > 0 && ns < floor.saturating_mul(self.receives.with_data));
         let cell = self.cell(ns);

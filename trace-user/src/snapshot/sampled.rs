@@ -78,6 +78,12 @@ pub enum SampledWidth {
     Unknown,
 }
 
+/// Whether samples tell the time in `account`: phase 2 they do not see, and `schedstat` does not tell why a thread was on
+/// the run queue.
+pub const fn is_sampled(account: Account) -> bool {
+    !matches!(account, Account::Copy | Account::Preempted)
+}
+
 impl ThreadSamples {
     /// Samples in which `what` holds for its sleep.
     pub fn count(&self, what: impl Fn(&Seen) -> bool) -> u64 {

@@ -25,10 +25,12 @@ use waits::Sockets;
 const ASKED_HZ: f64 = 100.0;
 /// Part of one CPU that sampling may take; where a round takes longer, there are fewer.
 const BUDGET: f64 = 0.10;
+/// How far ahead of its budget it may be, as time of the window: the first looks at sockets take longer than later ones.
+const CREDIT: Duration = Duration::from_millis(500);
 /// How often the kernel's counts of a thread are read: what it did last is known that well if it ends.
 const COUNT_EVERY: u64 = 100_000_000;
 /// How often processes, their listeners and descriptors are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// When the first interim snapshot is taken, and how often after it.
 const INTERIM: Duration = Duration::from_secs(1);
 /// Longest sleep between two looks for an interrupt.
@@ -86,6 +88,7 @@ pub fn measure(
         degraded: why.map(|why| format!("tier proc: {why}")).into_iter().collect(),
     };
     session.look();
+    (session.start, session.started_at, session.own_cpu) = (clock::now(), clock::wall(), own::cpu_ns());
     session.enumerate(false);
     if session.threads.is_empty() {
         return Err(session.nobody());
@@ -131,7 +134,6 @@ impl Session<'_> {
                 break EndedBy::Duration;
             }
             if now >= next_round {
-                let before = own::cpu_ns();
                 if now >= next_look {
                     next_look = now + LOOK_EVERY;
                     self.look();
@@ -140,8 +142,9 @@ impl Session<'_> {
                 if self.threads.is_empty() {
                     break EndedBy::TargetExit;
                 }
-                let cost = Duration::from_nanos(own::cpu_ns().saturating_sub(before));
-                next_round = now + asked.max(cost.div_f64(budget));
+                let spent = Duration::from_nanos(own::cpu_ns().saturating_sub(self.own_cpu));
+                let earned = begun + spent.div_f64(budget).saturating_sub(CREDIT);
+                next_round = (next_round + asked).max(now).max(earned);
             }
             if now >= next_interim {
                 next_interim = now + INTERIM;

@@ -9,7 +9,7 @@ use trace_common::thread::Thread as Record;
 use super::super::convert::{self, Span};
 use super::waits::{Look, Wait};
 use crate::kernel::proc::{Proc, Stat};
-use crate::snapshot::{InFlight, Schedstat, Seen, Thread, ThreadSamples};
+use crate::snapshot::{InFlight, Schedstat, Seen, Thread, ThreadSamples, is_sampled};
 
 /// Ticks of CPU time from which their split between user mode and kernel is taken for that of the whole: 5 % of it is
 /// half a tick.
@@ -173,7 +173,8 @@ impl Watched {
         let delay_ns = thread.schedstat.map_or(0, |s| s.delay_ns).min(lived - run_ns);
         let (user, kernel) = self.split(run_ns).unwrap_or((0, 0));
         let asleep = if thread.schedstat.is_some() { lived - run_ns - delay_ns } else { lived };
-        let mut ledger: BTreeMap<Account, u64> = Account::ALL.into_iter().map(|a| (a, 0)).collect();
+        let mut ledger: BTreeMap<Account, u64> =
+            Account::ALL.into_iter().filter(|a| is_sampled(*a)).map(|a| (a, 0)).collect();
         ledger.insert(Account::User, user);
         ledger.insert(Account::Kernel, kernel);
         ledger.insert(Account::Runqueue, delay_ns);

@@ -15,6 +15,8 @@ use crate::snapshot::SampledWidth;
 /// How long what is known of sockets and epoll sets counts as true. A server whose connections live for less is seen at
 /// some of its sets only.
 const FRESH: Duration = Duration::from_millis(250);
+/// … and how many times as long as it took to read them: a busy machine's table of sockets is long.
+const FRESH_TIMES: u32 = 25;
 /// Most descriptors of a poll or select that are looked at; more are mostly the array of a proxy, and many anyway.
 const MAX_POLLED: usize = 256;
 
@@ -45,7 +47,9 @@ pub struct Look {
 /// Sockets and sets of the target, read again when they are no longer fresh.
 #[derive(Default)]
 pub struct Sockets {
+    /// By process, each with the time that it is good until.
     tables: BTreeMap<u32, (Instant, BTreeMap<u64, Socket>)>,
+    /// By process and descriptor.
     sets: BTreeMap<(u32, u64), (Instant, Option<Members>)>,
     /// Ports that the target listens on.
     pub ports: BTreeSet<u16>,
@@ -190,10 +194,11 @@ impl Sockets {
     /// What a socket is; the table is read again for one that is not in it.
     fn socket(&mut self, proc: &Proc, pid: u32, inode: u64) -> Option<Socket> {
         let known = self.tables.get(&pid);
-        let fresh = known.is_some_and(|(at, table)| at.elapsed() < FRESH || table.contains_key(&inode));
+        let fresh = known.is_some_and(|(until, table)| Instant::now() < *until || table.contains_key(&inode));
         if !fresh {
+            let begun = Instant::now();
             let table = proc.socket_table(pid);
-            self.tables.insert(pid, (Instant::now(), table));
+            self.tables.insert(pid, (good_until(begun), table));
         }
         self.tables.get(&pid)?.1.get(&inode).copied()
     }
@@ -225,12 +230,13 @@ impl Sockets {
 
     /// Members of an epoll set.
     fn set(&mut self, proc: &Proc, pid: u32, fd: u64) -> Option<Members> {
-        if let Some((_, members)) = self.sets.get(&(pid, fd)).filter(|(at, _)| at.elapsed() < FRESH) {
+        if let Some((_, members)) = self.sets.get(&(pid, fd)).filter(|(until, _)| Instant::now() < *until) {
             return *members;
         }
+        let begun = Instant::now();
         let inodes = proc.epoll_members(pid, fd);
         let members = inodes.map(|inodes| self.count(proc, pid, inodes.into_iter()));
-        self.sets.insert((pid, fd), (Instant::now(), members));
+        self.sets.insert((pid, fd), (good_until(begun), members));
         members
     }
 
@@ -238,6 +244,11 @@ impl Sockets {
         let inodes: Vec<u64> = fds.iter().filter_map(|fd| proc.socket_inode(pid, *fd)).collect();
         self.count(proc, pid, inodes.into_iter())
     }
+}
+
+/// Until when something counts as true that was read since `begun`.
+fn good_until(begun: Instant) -> Instant {
+    Instant::now() + FRESH.max(begun.elapsed() * FRESH_TIMES)
 }
 
 /// Descriptors of a poll: an array of `struct pollfd`, 8 bytes each, of which negative ones are left out.
