@@ -49,7 +49,7 @@ impl Copy {
         for word in words(AS_NOBODY) {
             program = program.arg(word);
         }
-        program.arg(self.program.to_str().unwrap()).arg("fixture").serve(mode, &[]).unwrap()
+        program.arg(self.program.to_str().unwrap()).arg("fixture").serve(mode, &[""; 0]).unwrap()
     }
 
     fn as_nobody(&self, args: &str) -> Output {

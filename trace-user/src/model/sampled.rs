@@ -433,3 +433,129 @@ fn with(mut verdict: IoVerdict, why: Evidence) -> IoVerdict {
 fn evidence(code: &str, text: String, measured: f64, threshold: Option<f64>, supports: bool) -> Evidence {
     Evidence { code: code.to_owned(), text, measured, threshold, kind: Kind::Structure, supports }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    /// Three threads, of which samples showed `seen`.
+    fn verdicts(seen: &Seen, denied: u64) -> Verdicts {
+        let mut snapshot = sample::snapshot(3);
+        let mut sampled = sample::sampled(&[100, 101, 102]);
+        sampled.denied = denied;
+        for thread in &mut sampled.threads {
+            thread.seen = vec![seen.clone()];
+        }
+        snapshot.sampled = Some(sampled);
+        crate::model::classify(&snapshot)
+    }
+
+    fn receive(side: Side) -> Seen {
+        Seen {
+            syscall: Some("recvfrom".into()),
+            account: Account::WaitData,
+            side: Some(side),
+            width: None,
+            sockets: 1,
+            ..sample::seen()
+        }
+    }
+
+    fn name(verdicts: &Verdicts) -> (IoModel, Option<Confidence>) {
+        (verdicts.io_model.name, verdicts.io_model.confidence)
+    }
+
+    #[test]
+    fn sleeps_over_several_connections_are_multiplexing_and_medium_at_most() {
+        let verdicts = verdicts(&sample::seen(), 0);
+        assert_eq!(name(&verdicts), (IoModel::Multiplexing, Some(Confidence::Medium)));
+        assert_eq!(verdicts.io_model.mechanism.as_deref(), Some("epoll"));
+        let text = &verdicts.io_model.evidence[0].text;
+        assert!(
+            text.contains("In 50 of 60 samples thread") && text.contains("epoll_wait over 12 sockets"),
+            "{text}"
+        );
+        assert_eq!((&*verdicts.server_model.name, verdicts.server_model.count), ("multi-reactor", Some(3)));
+        assert_eq!(verdicts.roles[&101], Role::Reactor);
+        let few = self::verdicts(&Seen { samples: 5, ..sample::seen() }, 0);
+        assert_eq!(name(&few), (IoModel::Multiplexing, Some(Confidence::Low)));
+    }
+
+    #[test]
+    fn sleeps_in_receives_are_blocking_and_the_server_side_decides() {
+        let server = verdicts(&receive(Side::Server), 0);
+        assert_eq!(name(&server), (IoModel::Blocking, Some(Confidence::Medium)));
+        assert_eq!(server.server_model.name, "inconclusive");
+        assert_eq!(server.roles[&100], Role::ConnectionWorker);
+        let client = verdicts(&receive(Side::Client), 0);
+        assert_eq!(client.io_model.name, IoModel::Blocking);
+        assert!(client.io_model.evidence.iter().any(|e| e.code == "client-side"));
+    }
+
+    #[test]
+    fn one_peer_each_is_a_pattern_from_three_on() {
+        let narrow = |sockets| Seen { width: Some(SampledWidth::One), peers: 1, sockets, ..sample::seen() };
+        let emulated = verdicts(&narrow(1), 0);
+        assert_eq!(name(&emulated), (IoModel::Blocking, Some(Confidence::Low)));
+        assert_eq!(emulated.io_model.qualifier.as_deref(), Some("emulated"));
+        let mut snapshot = sample::snapshot(1);
+        let mut sampled = sample::sampled(&[100]);
+        sampled.threads[0].seen = vec![narrow(1)];
+        snapshot.sampled = Some(sampled);
+        let alone = crate::model::classify(&snapshot);
+        assert_eq!(alone.io_model.name, IoModel::Inconclusive);
+        assert_eq!(alone.io_model.alternatives.len(), 2);
+    }
+
+    #[test]
+    fn what_samples_cannot_tell_is_inconclusive_and_says_what_was_seen() {
+        let wait = |account, call: &str| Seen {
+            syscall: Some(call.into()),
+            account,
+            side: None,
+            width: None,
+            peers: 0,
+            ..sample::seen()
+        };
+        let nap = verdicts(&wait(Account::WaitTimer, "nanosleep"), 0).io_model;
+        assert_eq!((nap.name, nap.confidence), (IoModel::Inconclusive, None));
+        assert!(nap.evidence[0].text.contains("most showed a sleep in nanosleep"), "{:?}", nap.evidence);
+        let ring = verdicts(&wait(Account::WaitCompletion, "io_uring_enter"), 0).io_model;
+        let names: Vec<&str> = ring.alternatives.iter().map(|a| a.name.as_str()).collect();
+        assert_eq!((ring.name, &names[..]), (IoModel::Inconclusive, &["asynchronous", "multiplexing"][..]));
+        let hidden = Seen { syscall: None, ..wait(Account::Unknown, "") };
+        let denied = verdicts(&hidden, 3);
+        assert_eq!(denied.io_model.name, IoModel::Inconclusive);
+        let why = denied.io_model.evidence.iter().find(|e| e.code == "sampled-denied").expect("why");
+        assert!(why.text.contains("ptrace_scope 0 (it is 1)"), "{}", why.text);
+        assert!(denied.blind_spots.iter().any(|spot| spot.contains("CAP_SYS_PTRACE")));
+    }
+
+    #[test]
+    fn no_half_of_the_samples_carries_a_model() {
+        let mut snapshot = sample::snapshot(2);
+        let mut sampled = sample::sampled(&[100, 101]);
+        sampled.threads[1].seen = vec![receive(Side::Server)];
+        snapshot.sampled = Some(sampled);
+        let verdict = crate::model::classify(&snapshot).io_model;
+        assert_eq!((verdict.name, verdict.confidence), (IoModel::Mixed, None));
+        assert_eq!(verdict.shares[&IoModel::Blocking], 0.5);
+    }
+
+    #[test]
+    fn a_report_on_samples_has_null_for_what_takes_probes() {
+        let mut snapshot = sample::snapshot(1);
+        snapshot.sampled = Some(sample::sampled(&[100]));
+        snapshot.threads[0].ledger.remove(&Account::Copy);
+        let report = crate::report::build::build(&snapshot, &crate::model::classify(&snapshot));
+        let json = serde_json::to_value(&report).expect("JSON");
+        let thread = &json["processes"][0]["threads"][0];
+        assert!(thread["receives"].is_null() && thread["sends"].is_null(), "{thread:#}");
+        assert!(thread["ledger"]["copy_ns"].is_null() && thread["ledger"]["user_ns"].is_u64(), "{thread:#}");
+        assert!(json["processes"][0]["exited"]["ledger"]["copy_ns"].is_null());
+        assert_eq!(thread["samples"]["seen"][0]["width"], "many");
+        let again: crate::report::schema::Report = serde_json::from_value(json.clone()).expect("the report");
+        assert_eq!(serde_json::to_value(&again).expect("JSON"), json);
+    }
+}

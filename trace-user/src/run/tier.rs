@@ -79,24 +79,14 @@ fn finish(
 mod tests {
     use super::*;
     use crate::report::sample;
-    use crate::snapshot::{EndedBy, Step};
+    use crate::snapshot::EndedBy;
 
     fn window(tier: &str, seconds: u64) -> Snapshot {
         let mut snapshot = sample::snapshot(1);
         snapshot.tool.tier = tier.to_owned();
         snapshot.window.duration_ns = seconds * 1_000_000_000;
         snapshot.window.ended_by = EndedBy::Overhead;
-        snapshot.tool.steps = vec![Step {
-            at_ns: 1,
-            from: "full".into(),
-            to: Some("sched".into()),
-            cost_share: 0.03,
-            limit_share: 0.02,
-            window_ns: 1,
-            io_model: None,
-            confidence: None,
-            reported: false,
-        }];
+        snapshot.tool.steps = vec![sample::step()];
         snapshot
     }
 
