@@ -56,6 +56,8 @@ pub enum Member {
     Listener = 2,
     /// An unconnected datagram socket.
     Datagram = 3,
+    /// A pipe that bytes went through, where calls are not traced: a peer, or a wake-up of its own process.
+    Undecided = 4,
 }
 
 impl Member {
@@ -66,6 +68,7 @@ impl Member {
             1 => Member::Peer,
             2 => Member::Listener,
             3 => Member::Datagram,
+            4 => Member::Undecided,
             _ => Member::Wakeup,
         }
     }
@@ -77,11 +80,12 @@ pub struct Census {
     peers: u32,
     listeners: u32,
     datagrams: u32,
+    undecided: u32,
 }
 
 impl Census {
     /// Nothing seen.
-    pub const EMPTY: Census = Census { peers: 0, listeners: 0, datagrams: 0 };
+    pub const EMPTY: Census = Census { peers: 0, listeners: 0, datagrams: 0, undecided: 0 };
 
     /// Counts one descriptor; returns whether the width is settled.
     #[inline(always)]
@@ -91,6 +95,7 @@ impl Census {
             Member::Peer => self.peers += 1,
             Member::Listener => self.listeners += 1,
             Member::Datagram => self.datagrams += 1,
+            Member::Undecided => self.undecided += 1,
         }
         self.is_many()
     }
@@ -106,7 +111,7 @@ impl Census {
     pub fn width(self, complete: bool) -> Width {
         if self.is_many() {
             Width::Many
-        } else if !complete {
+        } else if !complete || self.undecided > 0 {
             Width::Unknown
         } else if self.peers == 1 {
             Width::One
@@ -136,6 +141,8 @@ pub struct Ready {
     pub events: u64,
     /// End of the last sleeping wait.
     pub slept_end_at: u64,
+    /// End of the last sleeping poll or select, where calls are not traced.
+    pub polled_at: u64,
     /// Last return of a wait over more descriptors than are looked at.
     pub cut_at: u64,
     /// Waits that slept or returned, by [`Width`].
@@ -170,6 +177,7 @@ impl Ready {
         empty: 0,
         events: 0,
         slept_end_at: 0,
+        polled_at: 0,
         cut_at: 0,
         by_width: [0; WIDTHS],
         by_call: [0; 4],
@@ -253,6 +261,13 @@ mod tests {
         assert_eq!(width(&[Peer, Peer]), Width::Many);
         assert_eq!(width(&[Datagram]), Width::Datagram);
         assert_eq!(width(&[Datagram, Listener]), Width::Many);
+    }
+
+    #[test]
+    fn a_pipe_that_may_be_a_peer_leaves_the_width_open() {
+        use Member::*;
+        assert_eq!(width(&[Peer, Undecided]), Width::Unknown);
+        assert_eq!(width(&[Peer, Undecided, Peer]), Width::Many);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use trace_common::{
     account::Account,
     call::{CallState, LoggedCall, flag as call_flag},
     conn::{Cover, Side, WAKEUP_BYTES, flag as conn_flag},
-    event_loop, ready,
+    event_loop, inferred, ready,
     receive::{self, MSG_DONTWAIT, ReceiveEnd},
     syscall::{
         CallClass, FileKind, NR_IO_URING_ENTER, NR_RECVFROM, NR_RECVMMSG, NR_RECVMSG, NR_RT_SIGTIMEDWAIT,
@@ -140,6 +140,28 @@ unsafe extern "C" fn wait_ended(t: *mut Thread, now: u64, ret: i64) -> u32 {
     }
     if let Some(cover) = ready::finish(t, now, ret) {
         readiness::returned(t, class, ret, cover);
+    }
+    0
+}
+
+/// Where calls are not traced: the thread of `task` got onto a CPU at `now` after a sleep.
+///
+/// # Safety
+/// `t` is null or the record of that thread.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub unsafe extern "C" fn woke(t: *mut Thread, task: Kernel, now: u64) -> u32 {
+    // SAFETY: see above.
+    let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
+    let class = t.call.active_class();
+    let account = Account::from_u8(t.sleep);
+    if let Some(cover) = inferred::woke(t, account, now)
+        && matches!(class, CallClass::Epoll)
+    {
+        readiness::epoll_returned(task, t.call.args[0], cover);
+    }
+    if matches!(account, Account::WaitSignal) && t.call.nr == NR_RT_SIGTIMEDWAIT {
+        signals::woken(t, now);
     }
     0
 }

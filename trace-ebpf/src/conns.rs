@@ -2,6 +2,7 @@
 
 use trace_common::{
     conn::{Conn, Cover, Peer, PeerKey, Side, flag},
+    inferred,
     loss::{Loss, Sink},
     ready::Width,
     thread::Thread,
@@ -12,6 +13,7 @@ use crate::{
     maps::{CONNS, EPOLLS, LISTEN_PORTS, NEW_CONN, PEERS, PerCpu},
     read::{Kernel, field, offset},
     signals,
+    slots::calls_untraced,
 };
 
 /// `FASYNC`, `include/uapi/asm-generic/fcntl.h`.
@@ -178,6 +180,10 @@ pub fn cover(t: &Thread, conn: &mut Conn, sk: Kernel) -> Cover {
     if t.ready.cut_at > cover.at {
         cover = Cover { at: t.ready.cut_at, width: Width::Many as u8, ..Cover::NONE };
     }
+    let listens = matches!(Width::from_u8(t.ready.width), Width::Listeners | Width::None);
+    if calls_untraced() && t.ready.polled_at > cover.at && !listens {
+        cover = Cover { at: t.ready.polled_at, width: t.ready.width, ..Cover::NONE };
+    }
     let open = file::of_sock(sk);
     let file_flags: u32 = field(open, offset!(file_flags));
     if file_flags & O_ASYNC != 0 {
@@ -197,7 +203,8 @@ pub fn cover(t: &Thread, conn: &mut Conn, sk: Kernel) -> Cover {
         conn.flags |= flag::IN_EPOLL;
         if let Some(epoll) = EPOLLS.get_ptr(ep) {
             // SAFETY: a non-null pointer into the map; a torn event is at most one of two neighbours.
-            cover = cover.later(unsafe { (*epoll).ready });
+            let event = unsafe { (*epoll).ready };
+            cover = cover.later(if calls_untraced() { inferred::in_a_set(event, t.clock) } else { event });
         }
         link = field(link, 0);
     }

@@ -304,6 +304,12 @@ pub extern "C" fn wait_given_up(epfd: u64, fd: u64, start: u64) -> u32 {
     0
 }
 
+/// A wait of `task` on epoll descriptor `fd` ended.
+#[inline(always)]
+pub fn epoll_returned(task: Kernel, fd: u64, cover: Cover) {
+    mark_epoll(epoll_of(task, fd), cover);
+}
+
 #[inline(always)]
 fn mark_epoll(ep: Kernel, cover: Cover) {
     if ep == 0 {

@@ -55,6 +55,10 @@ pub fn attach(args: AttachArgs, verbose: u8) -> Result<(Spec, Plan), Failure> {
 /// # Errors
 /// With [`Code::Usage`] for an output without a format.
 pub fn plan(measure: MeasureArgs, write: WriteArgs, verbose: u8) -> Result<Plan, Failure> {
+    if measure.calls > 0 && matches!(measure.tier, TierArg::Sched | TierArg::Proc) {
+        let why = "this tier does not see when a call begins";
+        return Err(Failure::new(Code::Usage, "cannot log receives", why).fix("--tier full"));
+    }
     let plan = Plan { options: options(measure), writing: writing(write)?, verbose };
     if let Some(interval) = plan.options.interval {
         check_interval(interval, &plan.writing)?;

@@ -80,6 +80,13 @@ pub struct Tool {
     pub steps: Vec<Step>,
 }
 
+impl Tool {
+    /// Whether every hook was asked for; what a lesser tier lacks is `null` in the report.
+    pub fn is_full(&self) -> bool {
+        self.tier == "full"
+    }
+}
+
 /// The machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Host {
@@ -166,8 +173,11 @@ pub struct Thread {
     pub kernel_io: bool,
     /// Time lived within the window, ns.
     pub lived_ns: u64,
-    /// Time by account, ns; adds up to `lived_ns`.
+    /// Time by account, ns; adds up to `lived_ns`. What the tier does not measure is left out.
     pub ledger: BTreeMap<Account, u64>,
+    /// The part of `unknown` that it was on a CPU, where the tier does not tell user from kernel, ns.
+    #[serde(default)]
+    pub unsplit_ns: u64,
     /// `wait_data` by side, ns.
     pub wait_data_by_side: BTreeMap<Side, u64>,
     /// Receives on sockets.
@@ -533,6 +543,7 @@ impl Thread {
     pub fn merge(&mut self, other: &Thread) {
         self.count += other.count;
         self.lived_ns += other.lived_ns;
+        self.unsplit_ns += other.unsplit_ns;
         for (account, ns) in &other.ledger {
             *self.ledger.entry(*account).or_default() += ns;
         }
@@ -568,7 +579,13 @@ impl Thread {
 
     /// Time on a CPU, ns.
     pub fn on_cpu_ns(&self) -> u64 {
-        Account::ALL.into_iter().filter(|a| a.is_on_cpu()).map(|a| self.ns(a)).sum()
+        let told_apart: u64 = Account::ALL.into_iter().filter(|a| a.is_on_cpu()).map(|a| self.ns(a)).sum();
+        told_apart + self.unsplit_ns
+    }
+
+    /// Time of which is not known where it was spent, ns.
+    pub fn unseen_ns(&self) -> u64 {
+        self.ns(Account::Unknown).saturating_sub(self.unsplit_ns)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Tier;
 use crate::kernel::btf::Facts;
 use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
+use trace_common::kernel::{MISSING, Offsets};
 
 /// One program, and where it is attached.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +111,7 @@ pub fn load(
     sizes: Sizes,
     tier: Tier,
 ) -> Result<Probes, LoadError> {
-    let (mut ebpf, btf) = open(object, btf_path, facts, sizes)?;
+    let (mut ebpf, btf) = open(object, btf_path, facts, sizes, tier)?;
     let mut degraded = Vec::new();
     for hook in HOOKS.into_iter().filter(|hook| tier.has(hook.program)) {
         degraded.extend(attach(&mut ebpf, &btf, facts, hook)?);
@@ -122,8 +123,15 @@ pub fn load(
 ///
 /// # Errors
 /// If the kernel refuses a map, or its types cannot be used.
-pub fn open(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Result<(Ebpf, Btf), LoadError> {
-    let words = facts.offsets.words();
+pub fn open(
+    object: &[u8],
+    btf_path: &Path,
+    facts: &Facts,
+    sizes: Sizes,
+    tier: Tier,
+) -> Result<(Ebpf, Btf), LoadError> {
+    let calls_untraced = if tier == Tier::Full { MISSING } else { 0 };
+    let words = Offsets { calls_untraced, ..facts.offsets }.words();
     let btf = Btf::parse_file(btf_path, aya::Endianness::default())?;
     let ebpf = EbpfLoader::new()
         .btf(Some(&btf))

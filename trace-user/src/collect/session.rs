@@ -68,7 +68,7 @@ impl<'a> Session<'a> {
         progress(Progress::Step("loading the probes"));
         let object = object::bytes().map_err(|e| Failure::internal("the probe object cannot be read", e))?;
         let mut probes = start::probes(options, &object, &proc)?;
-        let mut maps = Maps::take(&mut probes.ebpf).map_err(broken)?;
+        let mut maps = Maps::take(&mut probes.ebpf, options.tier).map_err(broken)?;
         for slot in 1..maps.slot_count() {
             maps.free(slot).map_err(broken)?;
         }

@@ -91,6 +91,7 @@ fn limits(snapshot: &Snapshot) -> Limits {
         losses: LOSSES.iter().filter_map(|name| snapshot.loss.get(*name)).sum(),
         threads_missed: snapshot.loss.get("threads_missed").copied().unwrap_or(0),
         canary: (calibration.measured > 0).then(|| calibration.is_exact()),
+        below_full: !snapshot.tool.is_full(),
         signals_seen: !snapshot.degraded.iter().any(|lost| lost.starts_with("signal_deliver:")),
         server_side: true,
     }
@@ -106,7 +107,8 @@ fn judge(
     let tally =
         |sides: &[Side]| Tally::of(snapshot, snapshot.threads.iter().filter(|t| member(t)), mine, sides);
     let server = tally(&SERVER_SIDES);
-    if server.decided() + server.undecided > 0 || server.never_waited() {
+    let watched = limits.below_full && server.watched();
+    if server.decided() + server.undecided > 0 || server.never_waited() || watched {
         return io_model::decide(&server, limits);
     }
     let others = tally(&OTHER_SIDES);

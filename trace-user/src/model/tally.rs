@@ -1,10 +1,11 @@
 //! Adding up what a group of threads did on some sides of its connections.
 
-use trace_common::account::Account;
 use trace_common::conn::Side;
 use trace_common::uring::Ways;
 
-use super::thresholds::{HIGH_EPISODES, IMMEDIATE_RECEIVES, NARROW_SHARE, WIDTH_CONNECTIONS, WINNER_SHARE};
+use super::thresholds::{
+    HIGH_EPISODES, IMMEDIATE_RECEIVES, NARROW_SHARE, UNDECIDED_SHARE, WIDTH_CONNECTIONS, WINNER_SHARE,
+};
 use super::verdict::IoModel;
 use crate::snapshot::{Connection, Episodes, Snapshot, Thread};
 
@@ -169,7 +170,7 @@ impl Tally {
         self.rings += thread.announced.rings;
         self.ring_receives.add(&thread.announced.receives);
         self.lived_ns += thread.lived_ns;
-        self.unknown_ns += thread.ns(Account::Unknown);
+        self.unknown_ns += thread.unseen_ns();
         self.eagain += thread.receives.eagain;
         self.events +=
             thread.sleeps + thread.preemptions + 2 * (thread.receives.calls + thread.readiness.calls);
@@ -212,6 +213,17 @@ impl Tally {
             && self.decided() < HIGH_EPISODES
             && asked
             && others + watched == 0
+    }
+
+    /// Whether so many receives found their data at once that to wait for it is the exception, while others wait over several
+    /// peers, or the connections are in epoll sets.
+    pub fn watched(&self) -> bool {
+        let sets = share(self.in_epoll, self.listed) >= WINNER_SHARE && self.asked_nonblocking > 0;
+        self.immediate >= IMMEDIATE_RECEIVES
+            && self.listed >= WIDTH_CONNECTIONS
+            && share(self.decided(), self.immediate) < UNDECIDED_SHARE
+            && self.eagain <= self.immediate
+            && (self.all_waits_many >= HIGH_EPISODES || sets)
     }
 
     /// Share of waits over exactly one peer, among those over any.

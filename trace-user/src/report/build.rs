@@ -107,7 +107,7 @@ fn process(
         comm: process.comm.clone(),
         io_model: verdict.map(|v| v.name),
         server_model: only.then(|| verdicts.server_model.name.clone()),
-        exited: exited(threads().filter(|t| !t.alive), probed(snapshot)),
+        exited: exited(threads().filter(|t| !t.alive), snapshot),
         threads: threads()
             .filter(|t| t.alive)
             .map(|t| thread(t, probed(snapshot), verdicts, sampled))
@@ -123,26 +123,37 @@ fn probed(snapshot: &Snapshot) -> bool {
     snapshot.sampled.is_none()
 }
 
-fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>, probed: bool) -> Exited {
+/// No time in any account that is measured.
+fn nothing(snapshot: &Snapshot) -> Ledger {
+    match (snapshot.threads.first(), probed(snapshot)) {
+        (_, false) => Ledger::zero(snapshot::is_sampled),
+        (Some(thread), true) => Ledger(thread.ledger.keys().map(|&account| (account, 0)).collect()),
+        (None, true) => Ledger::zero(|_| true),
+    }
+}
+
+fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>, snapshot: &Snapshot) -> Exited {
     let (mut receives, mut accepts) = (Receives::ZERO, Accepts::ZERO);
     let mut sum = Exited {
         threads: 0,
-        ledger: Ledger::zero(|a| probed || snapshot::is_sampled(a)),
+        ledger: nothing(snapshot),
         receives: Measured::default(),
         lived_ns: 0,
+        unsplit_ns: 0,
         accepts: Measured::default(),
         wait_data_by_side: BySide::default(),
     };
     for thread in threads {
         sum.threads += thread.count;
         sum.lived_ns += thread.lived_ns;
+        sum.unsplit_ns += thread.unsplit_ns;
         sum.ledger.add(&thread.ledger);
         receives.add(&thread.receives);
         accepts.add(&thread.accepts);
         add_sides(&mut sum.wait_data_by_side, by_side(&thread.wait_data_by_side));
     }
-    sum.receives = Measured::when(probed, receives);
-    sum.accepts = Measured::when(probed, accepts);
+    sum.receives = Measured::when(probed(snapshot), receives);
+    sum.accepts = Measured::when(probed(snapshot), accepts);
     sum
 }
 
@@ -156,6 +167,7 @@ fn thread(thread: &snapshot::Thread, known: bool, verdicts: &Verdicts, sampled: 
         lived_ns: thread.lived_ns,
         check: thread.schedstat,
         ledger: Ledger(thread.ledger.clone()),
+        unsplit_ns: thread.unsplit_ns,
         wait_data_by_side: by_side(&thread.wait_data_by_side),
         receives: Measured::when(known, thread.receives),
         accepts: Measured::when(known, thread.accepts),

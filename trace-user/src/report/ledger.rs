@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use trace_common::account::Account;
 
-/// Time by account. Written as one `<account>_ns` key for each of [`Account::ALL`], in their order; `null` for one that
-/// is not in it: it was not measured.
+/// Time by account. Written as one `<account>_ns` key for each of [`Account::ALL`], in their order; `null` for those that
+/// the tier does not measure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger(pub BTreeMap<Account, u64>);
 
@@ -50,7 +50,7 @@ impl Serialize for Ledger {
 impl<'de> Deserialize<'de> for Ledger {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ledger, D::Error> {
         let by_key = BTreeMap::<String, Option<u64>>::deserialize(deserializer)?;
-        let ns = |a: Account| Some((a, (*by_key.get(&format!("{}_ns", a.name()))?)?));
+        let ns = |a: Account| Some((a, by_key.get(&format!("{}_ns", a.name())).copied().unwrap_or(Some(0))?));
         Ok(Ledger(Account::ALL.into_iter().filter_map(ns).collect()))
     }
 }
@@ -63,7 +63,10 @@ impl JsonSchema for Ledger {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let keys = Account::ALL.map(|a| format!("{}_ns", a.name()));
         let time = |key: &String| {
-            let text = format!("Time in the account {}, ns.", key.trim_end_matches("_ns"));
+            let text = format!(
+                "Time in the account {}, ns; null where the tier lacks it.",
+                key.trim_end_matches("_ns")
+            );
             (key.clone(), serde_json::json!({"type": ["integer", "null"], "minimum": 0, "description": text}))
         };
         let properties: serde_json::Map<String, serde_json::Value> = keys.iter().map(time).collect();

@@ -171,12 +171,13 @@ impl Watched {
         // A newborn ran before it was first seen.
         let run_ns = thread.schedstat.map_or(0, |s| s.run_ns).min(lived);
         let delay_ns = thread.schedstat.map_or(0, |s| s.delay_ns).min(lived - run_ns);
-        let (user, kernel) = self.split(run_ns).unwrap_or((0, 0));
         let asleep = if thread.schedstat.is_some() { lived - run_ns - delay_ns } else { lived };
         let mut ledger: BTreeMap<Account, u64> =
             Account::ALL.into_iter().filter(|a| is_sampled(*a)).map(|a| (a, 0)).collect();
-        ledger.insert(Account::User, user);
-        ledger.insert(Account::Kernel, kernel);
+        match self.split(run_ns) {
+            Some((user, kernel)) => ledger.extend([(Account::User, user), (Account::Kernel, kernel)]),
+            None => thread.unsplit_ns = run_ns,
+        }
         ledger.insert(Account::Runqueue, delay_ns);
         let weights: Vec<(&Wait, u64)> = self.seen.iter().map(|(wait, sum)| (wait, sum.ns)).collect();
         for ((wait, _), ns) in weights.iter().zip(share_out(asleep, weights.iter().map(|w| w.1))) {
@@ -301,6 +302,7 @@ mod tests {
         let mut watched = watched;
         watched.count(counts(150, 0, (3, 0)), 1_000);
         let thread = watched.thread(2, Some(1_000));
+        assert_eq!((thread.unsplit_ns, thread.on_cpu_ns()), (100, 100));
         // 100 on a CPU in too few ticks to split, and 900 asleep of which no sample was taken.
         assert_eq!(thread.ledger[&Account::Unknown], 1_000);
     }
