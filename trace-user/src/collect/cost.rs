@@ -3,6 +3,7 @@
 //! The statistics cost two clock reads a run themselves, so they are on only for short samples spread over the window,
 //! and the figures are estimates for the whole of it.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -159,6 +160,21 @@ impl Sampler {
             map_bytes,
         }
     }
+}
+
+/// Memory that the kernel charges for the maps of this process (`memlock` of their descriptors, `kernel/bpf/syscall.c`,
+/// `bpf_map_show_fdinfo`); `None` if it cannot be read.
+pub fn map_memory() -> Option<u64> {
+    let mut maps = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc/self/fdinfo").ok()?.flatten() {
+        let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        let value =
+            |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
+        if let (Some(id), Some(bytes)) = (value("map_id:"), value("memlock:")) {
+            maps.insert(id, bytes);
+        }
+    }
+    (!maps.is_empty()).then(|| maps.values().sum())
 }
 
 fn runs(ebpf: &Ebpf) -> Runs {

@@ -8,7 +8,7 @@ use trace_common::loss::{Loss, Nowhere};
 use trace_common::thread::{Sched, Thread as Record};
 
 use super::super::convert::{self, Span};
-use super::super::{census, held, loss, silent};
+use super::super::{census, cost, held, loss, silent};
 use super::{Session, broken};
 use crate::failure::Failure;
 use crate::snapshot::{EndedBy, Peer, Schedstat, Snapshot, Thread, Window};
@@ -58,7 +58,9 @@ impl Session<'_> {
             loss: loss::report(&losses, self.noticed, loss::recursion_misses(&self.probes.ebpf)),
             degraded: self.probes.degraded.iter().map(|(hook, lost)| format!("{hook}: {lost}")).collect(),
             calibration: self.calibration.clone(),
-            cost: self.sampler.cost(span.end.saturating_sub(span.start), self.maps.bytes()),
+            cost: self
+                .sampler
+                .cost(span.end.saturating_sub(span.start), cost::map_memory().unwrap_or(self.maps.bytes())),
             calls: self.calls.clone(),
             sampled: None,
         })
