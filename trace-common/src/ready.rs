@@ -149,6 +149,10 @@ pub struct Ready {
     pub by_width: [u64; WIDTHS],
     /// Calls by family: select, poll, epoll, and one that stays unused.
     pub by_call: [u64; 4],
+    /// `struct eventpoll *` of that call, if it was one of epoll.
+    pub ep: u64,
+    /// The last event of that set that this thread was told of.
+    pub told: Cover,
     /// Arguments of the call whose width was measured last.
     pub measured_args: [u64; 2],
     /// Calls since then.
@@ -157,8 +161,10 @@ pub struct Ready {
     pub empty_streak: u32,
     /// [`Width`] as measured last.
     pub width: u8,
+    /// Non-zero: that set had no descriptors.
+    pub bare: u8,
     /// Padding.
-    pub reserved: [u8; 7],
+    pub reserved: [u8; 6],
 }
 
 /// Waits of a thread whose width is measured each time before sampling starts.
@@ -181,11 +187,14 @@ impl Ready {
         cut_at: 0,
         by_width: [0; WIDTHS],
         by_call: [0; 4],
+        ep: 0,
+        told: Cover::NONE,
         measured_args: [0; 2],
         since_measured: 0,
         empty_streak: 0,
         width: Width::Unknown as u8,
-        reserved: [0; 7],
+        bare: 0,
+        reserved: [0; 6],
     };
 
     /// Whether the width of a wait with these arguments is to be measured now.

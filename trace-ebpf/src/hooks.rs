@@ -92,10 +92,14 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     with_thread(current_tid(), |t, at| {
         let pt_regs: *const u8 = ctx.arg(0);
         let ret: i64 = ctx.arg(1);
-        // SAFETY: as in `registers`.
-        let nr = unsafe { direct::<u64>(pt_regs, regs::ORIG_AX as u32) };
-        let call = registers(pt_regs, nr as u32);
         arrived(t, at, Before::InCall);
+        let call = if t.sched == Sched::Unseen as u8 {
+            // SAFETY: as in `registers`.
+            let nr = unsafe { direct::<u64>(pt_regs, regs::ORIG_AX as u32) };
+            registers(pt_regs, nr as u32)
+        } else {
+            Registers::NONE
+        };
         if let Ended::Call(class) = ledger::exit(t, at.start, at.now, call, ret, &mut PerCpu) {
             calls::ended(t, class, ret, at.now);
         } else {
@@ -124,7 +128,10 @@ pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
         }
         let ret: i32 = ctx.arg(1);
         let flags: i32 = ctx.arg(2);
-        t.call.sk = ctx.arg::<u64>(0);
+        let sk: *const u8 = ctx.arg(0);
+        t.call.sk = sk as u64;
+        // SAFETY: the first argument is a `struct sock *` that the verifier knows.
+        t.call.port = unsafe { direct::<u16>(sk, offset!(sk_dport)) };
         t.call.msg_flags = flags as u32;
         t.call.flags |= call_flag::RECEIVED;
         if ret > 0 {
@@ -150,7 +157,8 @@ pub fn skb_copy_datagram_iovec(_ctx: BtfTracePointContext) -> i32 {
     }
     with_thread(tid, |t, at| {
         arrived(t, at, Before::InCall);
-        let call = current_registers();
+        let needed = calls_untraced() || t.sched == Sched::Unseen as u8;
+        let call = if needed { current_registers() } else { Registers::NONE };
         if calls_untraced() {
             inferred::shown(t, call, at.now, at.control.log_calls != 0);
         }

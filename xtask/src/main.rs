@@ -3,12 +3,14 @@
 //! A task prints what it is about to do before it does it, and an error names the command that fixes it.
 //! Nothing here is needed to build or run `trace` itself: the probes' object is committed.
 
+mod bench;
 mod build_ebpf;
 mod check;
 mod ldd;
 mod manifest;
 mod process;
 mod setup;
+mod table;
 mod test;
 mod toolchain;
 mod truth;
@@ -33,6 +35,8 @@ enum Task {
     Test(test::Args),
     /// Measure real servers whose models are known, compare, and write docs/ACCURACY.md
     Truth(truth::Args),
+    /// Measure what tracing costs, beside other tools, and write docs/BENCHMARKS.md
+    Bench(bench::Args),
     /// Run tests under Debian's kernels 6.1 and 6.12 in QEMU
     Vm(vm::Args),
 }
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Task::Check(args) => check::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Truth(args) => truth::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Vm(args) => vm::run(&args),
     };
     match done {

@@ -8,7 +8,6 @@ mod axis;
 mod fault;
 mod lab;
 mod label;
-mod markdown;
 mod measure;
 mod page;
 mod report;

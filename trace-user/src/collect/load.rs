@@ -1,9 +1,12 @@
 //! Loads the object into the kernel and attaches its programs.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::Tier;
 use crate::kernel::btf::Facts;
+use crate::kernel::proc::Proc;
 use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
 use trace_common::kernel::{MISSING, Offsets};
 
@@ -68,6 +71,32 @@ pub struct Sizes {
     pub pid_max: u32,
     /// Records of threads.
     pub slots: u32,
+    /// Records of connections, and of requests in flight on rings. Where they do not suffice, the one that was used
+    /// longest ago gives way.
+    pub conns: u32,
+}
+
+/// Fewest records of threads. One takes 1.8 KB.
+const MIN_SLOTS: u32 = 4_096;
+/// Fewest records of connections, and most: that many take 100 MB of the kernel's memory.
+const CONNS: RangeInclusive<u32> = 16_384..=262_144;
+
+impl Sizes {
+    /// For these processes: twice what they have, since they may come to have more.
+    pub fn of(proc: &Proc, pids: &BTreeSet<u32>) -> Sizes {
+        let twice = |count: &dyn Fn(u32) -> usize| {
+            let sum: usize = pids.iter().map(|pid| count(*pid)).sum();
+            u32::try_from(sum).unwrap_or(u32::MAX).saturating_mul(2)
+        };
+        let slots = twice(&|pid| proc.threads(pid).len()).max(MIN_SLOTS);
+        let conns = twice(&|pid| proc.descriptors(pid)).clamp(*CONNS.start(), *CONNS.end());
+        Sizes { pid_max: proc.pid_max(), slots, conns }
+    }
+
+    /// For a trial, with so many records of threads.
+    pub fn small(proc: &Proc, slots: u32) -> Sizes {
+        Sizes { pid_max: proc.pid_max(), slots, conns: *CONNS.start() }
+    }
 }
 
 /// Why the probes could not be loaded.
@@ -139,6 +168,9 @@ pub fn open(
         .map_max_entries("TID_SLOT", sizes.pid_max)
         .map_max_entries("SLOTS", sizes.slots)
         .map_max_entries("FREE_SLOTS", sizes.slots)
+        .map_max_entries("CONNS", sizes.conns)
+        .map_max_entries("MULTISHOTS", sizes.conns)
+        .map_max_entries("REQUESTS", sizes.conns)
         .load(object)?;
     Ok((ebpf, btf))
 }

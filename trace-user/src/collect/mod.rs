@@ -12,6 +12,7 @@ mod loss;
 pub mod object;
 mod overhead;
 mod own;
+mod pace;
 mod sampled;
 mod session;
 mod silent;
@@ -70,6 +71,13 @@ pub enum Progress {
         processes: usize,
         /// Threads.
         threads: usize,
+    },
+    /// The records were read.
+    Read {
+        /// Threads in the snapshot, ended ones that are listed included.
+        threads: usize,
+        /// How long it took; at the end of the window with what `/proc` says of them.
+        took: Duration,
     },
     /// A first verdict can be given on what was seen so far.
     Interim(Box<Snapshot>),

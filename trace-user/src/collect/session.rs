@@ -17,23 +17,27 @@ use super::cost::Sampler;
 use super::kmaps::Maps;
 use super::load::Probes;
 use super::loss::Noticed;
-use super::{Options, Progress, canary, census, clock, object, silent};
+use super::{Options, Progress, canary, census, clock, object, pace, silent};
 use crate::failure::Failure;
 use crate::kernel::proc::Proc;
 use crate::snapshot::{Calibration, EndedBy, Process, Schedstat, Snapshot, Step, Thread, Tool};
+use ended::Folded;
 
 pub(super) use start::{no_btf, refused};
 
-/// How often the records of ended threads are folded and interrupts are looked for.
-const TICK: Duration = Duration::from_millis(20);
 /// Processes born in the window whose listeners are looked for at its end; each takes a read of `/proc/PID/fd`.
 const MAX_LOOKS: usize = 64;
 /// How far ahead the end of the window is set, ns: it must be known to all handlers before it is reached.
 const LEAD: u64 = 200_000;
 /// How long handlers that were in flight when the gate shut may take to finish.
 const GRACE: Duration = Duration::from_millis(2);
-/// When the first interim snapshot is taken, and how often after it.
+/// When the first interim snapshot is taken: what a busy server did until then decides.
+const FIRST_INTERIM: Duration = Duration::from_millis(500);
+/// How often after it.
 const INTERIM: Duration = Duration::from_secs(1);
+/// How often the table of thread ids is asked, too, which records are in use: a thread whose end was booked says so in its
+/// record.
+const THOROUGH: Duration = Duration::from_secs(1);
 
 /// A measurement under way. Dropping it detaches everything.
 pub struct Session<'a> {
@@ -149,8 +153,9 @@ impl<'a> Session<'a> {
     ) -> Result<Snapshot, Failure> {
         let begun = Instant::now();
         let deadline = self.options.duration.map(|d| begun + d);
-        let mut next_interim = begun + INTERIM;
+        let mut next_interim = begun + FIRST_INTERIM;
         let mut next_interval = self.options.interval.map(|every| begun + every);
+        let mut next_thorough = begun;
         self.sampler = Sampler::begin(&self.probes.ebpf, self.options.max_overhead.is_some());
         let ended_by = loop {
             if stop() {
@@ -164,12 +169,22 @@ impl<'a> Session<'a> {
             if self.is_too_dear() {
                 break EndedBy::Overhead;
             }
-            if self.fold().map_err(broken)? == 0 {
+            let thorough = now >= next_thorough;
+            if thorough {
+                next_thorough = now + THOROUGH;
+            }
+            let Folded { living, freed } = self.fold(thorough).map_err(broken)?;
+            if living == 0 {
                 break EndedBy::TargetExit;
             }
+            let spare = (self.maps.slot_count() as usize).saturating_sub(living);
+            let pause = pace::after_fold(now.elapsed(), freed, spare);
             if now >= next_interim {
-                next_interim = now + INTERIM;
-                progress(Progress::Interim(Box::new(self.so_far()?)));
+                let begun = Instant::now();
+                let snapshot = self.so_far()?;
+                progress(Progress::Read { threads: snapshot.threads.len(), took: begun.elapsed() });
+                progress(Progress::Interim(Box::new(snapshot)));
+                next_interim = now + pace::after_interim(INTERIM, begun.elapsed());
             }
             if let (Some(next), Some(every)) = (next_interval, self.options.interval)
                 && now >= next
@@ -178,10 +193,14 @@ impl<'a> Session<'a> {
                 next_interval = Some(next.max(now - every) + every);
                 progress(Progress::Interval(Box::new(self.so_far()?)));
             }
-            let until = deadline.map_or(TICK, |d| d.saturating_duration_since(Instant::now()).min(TICK));
+            let due = [deadline, next_interval].into_iter().flatten().min();
+            let until = due.map_or(pause, |due| due.saturating_duration_since(Instant::now()).min(pause));
             std::thread::sleep(until);
         };
-        self.finish(ended_by)
+        let asked = Instant::now();
+        let snapshot = self.finish(ended_by)?;
+        progress(Progress::Read { threads: snapshot.threads.len(), took: asked.elapsed() });
+        Ok(snapshot)
     }
 
     /// Whether it costs more than it may; then the step down is noted.
@@ -227,7 +246,7 @@ impl<'a> Session<'a> {
         let stats: BTreeMap<u32, Schedstat> =
             living.iter().filter_map(|r| Some((r.tid, self.proc.schedstat(r.tgid, r.tid)?))).collect();
         std::thread::sleep(GRACE);
-        self.fold().map_err(broken)?;
+        self.fold(false).map_err(broken)?;
         self.count_missed();
         let born = self.processes.values().filter(|p| p.alive && p.listens.is_none());
         for pid in born.map(|p| p.pid).take(MAX_LOOKS).collect::<Vec<_>>() {

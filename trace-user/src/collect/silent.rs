@@ -23,8 +23,8 @@ pub struct Sample {
 /// Samples thread `tid`.
 pub fn sample(proc: &Proc, pid: u32, tid: u32) -> Option<Sample> {
     let state = proc.stat(pid, tid)?.state;
-    let in_call = proc.in_call(pid, tid);
-    let readable = proc.may_read_call(pid, tid);
+    let call = proc.call(pid, tid);
+    let (readable, in_call) = (call.is_some(), call.flatten());
     let mut sample = Sample { state, readable, in_call, kind: FileKind::Unknown, no_descriptors: false };
     if let Some((nr, args)) = in_call {
         let class = class_of(nr);

@@ -70,7 +70,7 @@ impl Trial {
         let facts = Facts::read(btf_path, load::tracepoints()).map_err(no_btf)?;
         self.fields = Some(fields(&facts));
         let proc = Proc::system();
-        let sizes = Sizes { pid_max: proc.pid_max(), slots: SLOTS };
+        let sizes = Sizes::small(&proc, SLOTS);
         let (mut ebpf, btf) = load::open(&object, btf_path, &facts, sizes, Tier::Full).map_err(refused)?;
         for hook in HOOKS {
             let outcome = self.outcome(load::attach(&mut ebpf, &btf, &facts, hook));

@@ -34,7 +34,10 @@ pub fn decide(snapshot: &Snapshot, io_model: &IoVerdict) -> ServerVerdict {
         return verdict;
     }
     let why = format!("Measured in tier {}, which is below full.", snapshot.tool.tier);
-    let confidence = verdict.confidence.min(Some(Confidence::Medium));
+    // Whether a worker was born for its connection or takes one after another shows in who accepts.
+    let by_accepts = verdict.name.ends_with("-per-connection") || verdict.name.ends_with("-pool");
+    let most = if by_accepts { Confidence::Low } else { Confidence::Medium };
+    let confidence = verdict.confidence.min(Some(most));
     with(ServerVerdict { confidence, ..verdict }, evidence("tier", why, 1.0, Some(0.5), false))
 }
 

@@ -7,7 +7,7 @@ use super::thresholds::{
     HIGH_EPISODES, IMMEDIATE_RECEIVES, NARROW_SHARE, UNDECIDED_SHARE, WIDTH_CONNECTIONS, WINNER_SHARE,
 };
 use super::verdict::IoModel;
-use crate::snapshot::{Connection, Episodes, Snapshot, Thread};
+use crate::snapshot::{Connection, Episodes, Thread};
 
 /// What a group of threads did on some sides.
 #[derive(Clone, Debug, Default)]
@@ -77,17 +77,11 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds up `threads` and the connections that `mine` accepts, on `sides`.
-    pub fn of<'a>(
-        snapshot: &Snapshot,
-        threads: impl Iterator<Item = &'a Thread>,
-        mine: impl Fn(&Connection) -> bool,
-        sides: &[Side],
-    ) -> Tally {
+    /// Adds up some threads, and connections on `sides`.
+    pub fn of(threads: &[&Thread], connections: &[&Connection], sides: &[Side]) -> Tally {
         let mut tally = Tally::default();
-        let threads: Vec<&Thread> = threads.collect();
-        let group = Waits::of(&threads);
-        for thread in &threads {
+        let group = Waits::of(threads);
+        for thread in threads {
             tally.add_thread(thread, sides, &group);
         }
         // In a pool, others wait than those who receive.
@@ -98,11 +92,11 @@ impl Tally {
         tally.all_waits_many = group.many;
         tally.all_rings = threads.iter().map(|t| t.announced.rings).sum();
         // The thread that a signal interrupts need not be the one that receives.
-        for thread in &threads {
+        for thread in threads {
             tally.fd_signals += thread.announced.fd_signals;
             tally.sigio_signals += thread.announced.sigio_signals;
         }
-        for connection in snapshot.connections.iter().filter(|c| sides.contains(&c.side) && mine(c)) {
+        for connection in connections.iter().filter(|c| sides.contains(&c.side)) {
             tally.listed += 1;
             tally.asked_nonblocking += u64::from(connection.asked_nonblocking);
             tally.asked_blocking += u64::from(connection.asked_blocking);

@@ -43,6 +43,11 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
     let mut loss: BTreeMap<String, u64> = LOSSES.map(|name| (name.to_owned(), 0)).into();
     loss.extend(snapshot.loss.iter().map(|(name, &count)| (name.clone(), count)));
     let sampled: BySampled = snapshot.sampled.iter().flat_map(|s| &s.threads).map(|s| (s.tid, s)).collect();
+    let mut threads: BTreeMap<u32, Vec<&snapshot::Thread>> = BTreeMap::new();
+    snapshot.threads.iter().for_each(|thread| threads.entry(thread.pid).or_default().push(thread));
+    let of_process = |p: &snapshot::Process| {
+        process(p, threads.get(&p.pid).map_or(&[], Vec::as_slice), snapshot, verdicts, &sampled)
+    };
     Report {
         schema_version: VERSION.into(),
         tool: Tool {
@@ -57,7 +62,7 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
         window: snapshot.window.clone(),
         target: target(snapshot),
         verdict: Verdict { io_model: verdicts.io_model.clone(), server_model: verdicts.server_model.clone() },
-        processes: snapshot.processes.iter().map(|p| process(p, snapshot, verdicts, &sampled)).collect(),
+        processes: snapshot.processes.iter().map(of_process).collect(),
         peers: peers(snapshot),
         turns: snapshot.turns.as_ref().map(Turns::of).unwrap_or_default(),
         handovers: verdicts.handovers.clone(),
@@ -94,11 +99,12 @@ type BySampled<'a> = BTreeMap<u32, &'a ThreadSamples>;
 
 fn process(
     process: &snapshot::Process,
+    threads: &[&snapshot::Thread],
     snapshot: &Snapshot,
     verdicts: &Verdicts,
     sampled: &BySampled,
 ) -> Process {
-    let threads = || snapshot.threads.iter().filter(|t| t.pid == process.pid);
+    let threads = || threads.iter().copied();
     let verdict = verdicts.processes.get(&process.pid);
     // The verdict on the whole tree is that of its only process; of several, none has one of its own.
     let only = snapshot.processes.len() == 1;

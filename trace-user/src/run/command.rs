@@ -79,7 +79,7 @@ fn measure(
         Progress::Interval(snapshot) => tell_so_far(&snapshot),
         note @ Progress::Note(_) => status.tell(note),
         progress if plan.verbose > 0 => status.tell(progress),
-        Progress::Step(_) | Progress::Attached { .. } => {}
+        Progress::Step(_) | Progress::Attached { .. } | Progress::Read { .. } => {}
     })?;
     match lost {
         Some(e) => {

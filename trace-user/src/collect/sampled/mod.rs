@@ -254,7 +254,7 @@ impl Session<'_> {
     }
 
     fn with_o_async(&self, pid: u32) -> u64 {
-        let sockets = self.proc.descriptors(pid).into_iter();
+        let sockets = self.proc.open_fds(pid).into_iter();
         let sockets = sockets.filter(|fd| self.proc.socket_inode(pid, *fd).is_some()).take(MAX_FLAGS);
         let is_async = |fd: &u64| self.proc.file_flags(pid, *fd).is_some_and(|flags| flags & O_ASYNC != 0);
         sockets.filter(is_async).count() as u64

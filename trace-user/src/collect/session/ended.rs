@@ -10,16 +10,24 @@ use crate::snapshot::{Process, Thread};
 /// Ended threads listed one by one; further ones are summed up per process.
 const MAX_ENDED: usize = 1_000;
 
+/// What a fold found.
+pub(super) struct Folded {
+    pub(super) living: usize,
+    pub(super) freed: usize,
+}
+
 impl Session<'_> {
-    /// Folds the records of ended threads and frees them; returns how many threads live.
-    pub(super) fn fold(&mut self) -> anyhow::Result<usize> {
+    /// Folds the records of ended threads and frees them. If `thorough`, it also frees those of threads that ended without
+    /// that being booked, as before the window was open.
+    pub(super) fn fold(&mut self, thorough: bool) -> anyhow::Result<Folded> {
         let fresh = self.maps.logged();
         let room = (self.options.log_calls as usize).saturating_sub(self.calls.len());
         self.calls.extend(fresh.into_iter().take(room));
-        let mut living = 0;
+        let mut found = Folded { living: 0, freed: 0 };
         for brief in self.in_use() {
-            if self.maps.slot_of(brief.tid) == brief.slot {
-                living += 1;
+            let ask = thorough || brief.sched == Sched::Dead as u8;
+            if !ask || self.maps.slot_of(brief.tid) == brief.slot {
+                found.living += 1;
                 self.note_newborn(brief);
                 continue;
             }
@@ -33,8 +41,9 @@ impl Session<'_> {
             }
             self.names.remove(&brief.tid);
             self.maps.free(brief.slot)?;
+            found.freed += 1;
         }
-        Ok(living)
+        Ok(found)
     }
 
     /// Keeps an ended thread: one by one up to a limit, then summed up with one of its kind: of the same process, or of any

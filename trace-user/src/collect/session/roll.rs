@@ -98,12 +98,15 @@ impl Session<'_> {
     pub(super) fn count_missed(&mut self) {
         for pid in self.tree() {
             for tid in self.proc.threads(pid) {
+                if self.maps.slot_of(tid) != 0 {
+                    continue;
+                }
                 // A thread younger than the window's end has no record and is none of ours.
                 let old = self.proc.stat(pid, tid).is_some_and(|s| {
                     let ns = s.start_ticks * (1_000_000_000 / rustix::param::clock_ticks_per_second());
                     ns + 50_000_000 < self.control.end && !matches!(s.state, 'Z' | 'X')
                 });
-                self.noticed.threads_missed += u64::from(old && self.maps.slot_of(tid) == 0);
+                self.noticed.threads_missed += u64::from(old);
             }
         }
         for process in self.processes.values_mut() {

@@ -6,16 +6,12 @@ use crate::failure::{Code, Failure};
 use crate::kernel::btf::{BtfError, Facts};
 use crate::kernel::proc::Proc;
 
-/// Fewest records of threads; more are made where the target has more.
-const MIN_SLOTS: u32 = 4_096;
-
 /// Loads and attaches them, with room for the threads of the target.
 pub(super) fn probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
     let facts = Facts::read(&options.btf, load::tracepoints()).map_err(no_btf)?;
     give_back();
-    let threads: usize = options.pids.iter().map(|p| proc.threads(*p).len()).sum();
-    let slots = MIN_SLOTS.max((threads as u32).saturating_mul(2));
-    let sizes = Sizes { pid_max: proc.pid_max(), slots };
+    let pids = if options.follow { proc.tree(&options.pids) } else { options.pids.iter().copied().collect() };
+    let sizes = Sizes::of(proc, &pids);
     let probes = load::load(object, &options.btf, &facts, sizes, options.tier).map_err(refused);
     give_back();
     probes

@@ -89,8 +89,8 @@ impl Proc {
         Some(bytes)
     }
 
-    /// Descriptors of a process.
-    pub fn descriptors(&self, pid: u32) -> Vec<u64> {
+    /// The numbers of the descriptors of a process.
+    pub fn open_fds(&self, pid: u32) -> Vec<u64> {
         self.numbers(format!("{pid}/fd")).map(u64::from).collect()
     }
 
