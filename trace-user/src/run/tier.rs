@@ -31,7 +31,8 @@ pub fn settle(options: &mut Options) -> Result<Option<Progress>, Failure> {
 }
 
 /// The window that is reported, of one or more. Where their verdicts differ, or only one is conclusive, it is that with
-/// the surer one; where they agree, the longest, whose figures say most. The steps say what the others came to.
+/// the surer one; where they agree, the surest of those that are at least half as long as the longest, whose figures say
+/// most. The steps say what the others came to.
 ///
 /// # Panics
 /// If there is none.
@@ -43,11 +44,12 @@ pub fn choose(mut windows: Vec<Snapshot>) -> Snapshot {
     }
     let verdicts: Vec<_> = windows.iter().map(|w| model::classify(w).io_model).collect();
     let agree = verdicts.iter().all(|v| v.name == verdicts[0].name && v.confidence.is_some());
-    let rank = |i: &usize| {
-        let sure = if agree { None } else { verdicts[*i].confidence };
-        (sure, windows[*i].window.duration_ns)
-    };
-    let best = (0..windows.len()).max_by_key(rank).unwrap_or(0);
+    let length = |i: usize| windows[i].window.duration_ns;
+    let longest = (0..windows.len()).map(length).max().unwrap_or(0);
+    let best = (0..windows.len())
+        .filter(|&i| !agree || length(i) >= longest / 2)
+        .max_by_key(|&i| (verdicts[i].confidence, length(i)))
+        .unwrap_or(0);
     let told: Vec<Option<(String, Option<Confidence>)>> =
         verdicts.iter().map(|v| Some((v.name.name().to_owned(), v.confidence))).collect();
     finish(windows.swap_remove(best), &told, best)
@@ -108,6 +110,9 @@ mod tests {
         assert_eq!(chosen.tool.tier, "sched");
         assert!(!chosen.tool.steps[0].reported);
         assert_eq!(chosen.tool.steps[0].io_model.as_deref(), Some("blocking"));
+        let mut less_sure = conclusive(window("sched", 11));
+        less_sure.calibration.measured -= 1;
+        assert_eq!(choose(vec![conclusive(window("full", 10)), less_sure]).tool.tier, "full");
     }
 
     #[test]
