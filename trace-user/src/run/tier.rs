@@ -111,7 +111,8 @@ mod tests {
         assert!(!chosen.tool.steps[0].reported);
         assert_eq!(chosen.tool.steps[0].io_model.as_deref(), Some("blocking"));
         let mut less_sure = conclusive(window("sched", 11));
-        less_sure.calibration.measured -= 1;
+        // Too few for the Wilson bound.
+        less_sure.threads[0].episodes.values_mut().for_each(|episodes| episodes.slept = 8);
         assert_eq!(choose(vec![conclusive(window("full", 10)), less_sure]).tool.tier, "full");
     }
 
