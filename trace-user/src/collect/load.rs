@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use super::Tier;
+use super::{Tier, timeline};
 use crate::kernel::btf::Facts;
 use crate::kernel::proc::Proc;
 use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
@@ -74,6 +74,8 @@ pub struct Sizes {
     /// Records of connections, and of requests in flight on rings. Where they do not suffice, the one that was used
     /// longest ago gives way.
     pub conns: u32,
+    /// A timeline is recorded: its ring has [`timeline::RING_BYTES`] instead of a page.
+    pub timeline: bool,
 }
 
 /// Fewest records of threads. One takes 1.8 KB.
@@ -90,12 +92,12 @@ impl Sizes {
         };
         let slots = twice(&|pid| proc.threads(pid).len()).max(MIN_SLOTS);
         let conns = twice(&|pid| proc.descriptors(pid)).clamp(*CONNS.start(), *CONNS.end());
-        Sizes { pid_max: proc.pid_max(), slots, conns }
+        Sizes { pid_max: proc.pid_max(), slots, conns, timeline: false }
     }
 
     /// For a trial, with so many records of threads.
     pub fn small(proc: &Proc, slots: u32) -> Sizes {
-        Sizes { pid_max: proc.pid_max(), slots, conns: *CONNS.start() }
+        Sizes { pid_max: proc.pid_max(), slots, conns: *CONNS.start(), timeline: false }
     }
 }
 
@@ -160,9 +162,14 @@ pub fn open(
     tier: Tier,
 ) -> Result<(Ebpf, Btf), LoadError> {
     let calls_untraced = if tier == Tier::Full { MISSING } else { 0 };
-    let words = Offsets { calls_untraced, ..facts.offsets }.words();
+    let timeline = if sizes.timeline { 0 } else { MISSING };
+    let words = Offsets { calls_untraced, timeline, ..facts.offsets }.words();
     let btf = Btf::parse_file(btf_path, aya::Endianness::default())?;
-    let ebpf = EbpfLoader::new()
+    let mut loader = EbpfLoader::new();
+    if sizes.timeline {
+        loader.map_max_entries(timeline::RING, timeline::RING_BYTES);
+    }
+    let ebpf = loader
         .btf(Some(&btf))
         .override_global("OFFSETS", &words[..], true)
         .map_max_entries("TID_SLOT", sizes.pid_max)

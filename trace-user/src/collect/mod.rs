@@ -17,6 +17,7 @@ mod sampled;
 mod session;
 mod silent;
 mod tier;
+mod timeline;
 pub mod trial;
 
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ pub struct Options {
     pub interval: Option<Duration>,
     /// Log up to this many receives, with their two phases.
     pub log_calls: u32,
+    /// Keep up to this many spans of a timeline.
+    pub timeline: Option<u32>,
     /// Resolve receives by descriptor although the kernel has `sock_recv_length`.
     pub by_descriptor: bool,
     /// What to hook into.
@@ -104,7 +107,7 @@ pub fn measure(
             .fix("sudo; or leave --max-overhead out"));
     }
     let session = match session::Session::open(options, progress) {
-        Err(failure) if options.auto && may_be_lower(&failure) => {
+        Err(failure) if options.may_be_lower(&failure) => {
             let why = lowered(&failure);
             progress(Progress::Note(format!("tier proc: {why}")));
             return sampled::measure(options, Some(&why), stop, progress).map(|window| vec![window]);
@@ -117,9 +120,11 @@ pub fn measure(
     session.run(stop, progress).map(|window| vec![window])
 }
 
-/// Whether a tier without probes may do where this kept them from being loaded.
-pub fn may_be_lower(failure: &Failure) -> bool {
-    matches!(failure.code, Code::NotPermitted | Code::Kernel)
+impl Options {
+    /// Whether a tier without probes may do where this kept them from being loaded; it records no timeline.
+    pub fn may_be_lower(&self, failure: &Failure) -> bool {
+        self.auto && self.timeline.is_none() && matches!(failure.code, Code::NotPermitted | Code::Kernel)
+    }
 }
 
 /// Why a lower tier was taken.

@@ -17,6 +17,7 @@ use super::cost::Sampler;
 use super::kmaps::Maps;
 use super::load::Probes;
 use super::loss::Noticed;
+use super::timeline::Recorder;
 use super::{Options, Progress, canary, census, clock, object, pace, silent};
 use crate::failure::Failure;
 use crate::kernel::proc::Proc;
@@ -57,6 +58,7 @@ pub struct Session<'a> {
     processes: BTreeMap<u32, Process>,
     ended: Vec<Thread>,
     calls: Vec<LoggedCall>,
+    timeline: Option<Recorder>,
     noticed: Noticed,
     sampler: Sampler,
 }
@@ -73,6 +75,8 @@ impl<'a> Session<'a> {
         let object = object::bytes().map_err(|e| Failure::internal("the probe object cannot be read", e))?;
         let mut probes = start::probes(options, &object, &proc)?;
         let mut maps = Maps::take(&mut probes.ebpf, options.tier).map_err(broken)?;
+        let recorder = options.timeline.map(|limit| Recorder::take(&mut probes.ebpf, limit));
+        let mut timeline = recorder.transpose().map_err(broken)?;
         for slot in 1..maps.slot_count() {
             maps.free(slot).map_err(broken)?;
         }
@@ -90,6 +94,7 @@ impl<'a> Session<'a> {
         progress(Progress::Step("checking the probes with known receives"));
         let (calibration, rq_offset) = canary::run(&mut maps, &proc, control).map_err(broken)?;
         canary::check(&calibration)?;
+        timeline.iter_mut().for_each(Recorder::forget);
         control.rq_offset = rq_offset;
         let tool = Tool {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -114,6 +119,7 @@ impl<'a> Session<'a> {
             processes: BTreeMap::new(),
             ended: Vec::new(),
             calls: Vec::new(),
+            timeline,
             noticed: Noticed::default(),
             sampler: Sampler::idle(),
         };
@@ -179,6 +185,8 @@ impl<'a> Session<'a> {
             }
             let spare = (self.maps.slot_count() as usize).saturating_sub(living);
             let pause = pace::after_fold(now.elapsed(), freed, spare);
+            // The ring of a timeline is made for this pace.
+            let pause = if self.timeline.is_some() { pause.min(pace::TICK) } else { pause };
             if now >= next_interim {
                 let begun = Instant::now();
                 let snapshot = self.so_far()?;

@@ -137,6 +137,7 @@ fn play(scene: &Scene, btf: &Path, stop: &dyn Fn() -> bool) -> Result<Row, Failu
         duration: Some(WINDOW),
         interval: None,
         log_calls: 0,
+        timeline: None,
         by_descriptor: false,
         tier: Tier::Full,
         auto: false,

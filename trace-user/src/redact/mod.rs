@@ -26,6 +26,14 @@ pub fn snapshot(snapshot: &mut Snapshot, pseudonyms: &mut Pseudonyms) {
     for peer in &mut snapshot.peers {
         peer.address = pseudonyms.address(&peer.address);
     }
+    if let Some(timeline) = &mut snapshot.timeline {
+        for thread in &mut timeline.threads {
+            thread.comm = pseudonyms.name(&thread.comm);
+        }
+        for connection in &mut timeline.connections {
+            connection.address = pseudonyms.address(&connection.address);
+        }
+    }
     texts(&mut snapshot.degraded, pseudonyms);
 }
 

@@ -13,6 +13,7 @@ use super::schema::{
     BySide, Calibration, Call, Cost, Exited, Host, Process, Report, Samples, Sampling, Target, Thread, Tool,
     VERSION, Verdict,
 };
+use super::timeline::Timeline;
 use super::turns::Turns;
 use crate::model::verdict::Verdicts;
 use crate::snapshot::{self, Snapshot, ThreadSamples};
@@ -79,6 +80,7 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
         sampling: snapshot.sampled.as_ref().map(sampling),
         degraded: snapshot.degraded.clone(),
         calls: (!snapshot.calls.is_empty()).then(|| snapshot.calls.iter().map(call).collect()),
+        timeline: snapshot.timeline.as_ref().map(Timeline::of),
     }
 }
 

@@ -22,6 +22,7 @@ pub mod sanitize;
 pub mod schema;
 pub mod table;
 pub mod text;
+pub mod timeline;
 mod trust;
 pub mod turns;
 pub mod unit;

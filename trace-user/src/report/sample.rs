@@ -7,6 +7,7 @@ use trace_common::conn::Side;
 use trace_common::receive::{Accepts, Receives};
 
 use crate::model::verdict::{Confidence, Evidence, IoModel, IoVerdict, Kind, Role, ServerVerdict, Verdicts};
+use crate::snapshot::timeline::{ConnectionTrack, Phase, Span, ThreadTrack, Timeline};
 use crate::snapshot::{
     Announced, Calibration, Connection, Cost, EndedBy, Host, InFlight, Process, Readiness, Sampled,
     SampledWidth, Schedstat, Seen, Snapshot, Step, Storage, Thread, ThreadSamples, Tool, Window,
@@ -66,6 +67,34 @@ pub fn snapshot(threads: u32) -> Snapshot {
         },
         calls: Vec::new(),
         sampled: None,
+        timeline: Some(timeline()),
+    }
+}
+
+/// Two threads that wait, one of which answers once.
+fn timeline() -> Timeline {
+    let span = |what, from_ns, ns| Span { what, from_ns, ns };
+    let thread = |tid, spans| ThreadTrack { tid, pid: 100, comm: format!("worker-{}", tid - 100), spans };
+    Timeline {
+        limit: 1_000_000,
+        dropped: 0,
+        threads: vec![
+            thread(
+                100,
+                vec![span(Account::WaitReady as u8, 0, 1_001), span(Account::Copy as u8, 1_001, 999)],
+            ),
+            thread(101, vec![span(Account::WaitReady as u8, 0, 10_000_000_000)]),
+        ],
+        connections: vec![ConnectionTrack {
+            pid: 100,
+            side: Side::Server,
+            address: "10.0.0.1:1024".into(),
+            spans: vec![
+                span(Phase::Receive as u8, 1_001, 999),
+                span(Phase::Build as u8, 2_000, 500),
+                span(Phase::Send as u8, 2_500, 250),
+            ],
+        }],
     }
 }
 

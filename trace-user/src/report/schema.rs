@@ -14,6 +14,7 @@ use trace_common::receive::{Accepts, Receives};
 use super::ledger::Ledger;
 use super::measured::Measured;
 use super::residual::Residual;
+use super::timeline::Timeline;
 use super::turns::Turns;
 use crate::model::balance::Balance;
 use crate::model::following::Following;
@@ -77,6 +78,9 @@ pub struct Report {
     /// Addition: logged receives; `None` unless they were asked for.
     #[serde(default)]
     pub calls: Option<Vec<Call>>,
+    /// Addition: the timeline; `None` unless one was recorded.
+    #[serde(default)]
+    pub timeline: Option<Timeline>,
 }
 
 /// What measured.

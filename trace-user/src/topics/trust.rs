@@ -137,7 +137,7 @@ pub const EVIDENCE: [Topic; 38] = [
 ];
 
 /// Loss counters (`loss`).
-pub const LOSSES: [Topic; 23] = [
+pub const LOSSES: [Topic; 24] = [
     short!(Loss, "exit_without_enter", "System calls that ended and were not seen to begin."),
     short!(Loss, "enter_without_exit", "System calls that began while another had not ended."),
     short!(
@@ -149,6 +149,8 @@ pub const LOSSES: [Topic; 23] = [
     short!(Loss, "map_full", "A map had no room: connections or requests beyond the table.",
         Act: "A shorter window, or a target with fewer connections."),
     short!(Loss, "ring_full", "Receives that --calls had no room for.", Act: "A smaller --calls."),
+    short!(Loss, "timeline_dropped", "Spans that the timeline lacks: beyond --timeline-limit, or they came too fast.",
+        Says: "No verdict depends on it; the tracks of the timeline do not add up to the ledgers, see --timeline-limit."),
     short!(
         Loss,
         "recursion_missed",

@@ -294,6 +294,7 @@ impl Session<'_> {
             calibration: Calibration::default(),
             cost: Cost { own_cpu_ns: Some(own::cpu_ns().saturating_sub(self.own_cpu)), ..Cost::default() },
             calls: Vec::new(),
+            timeline: None,
             sampled: Some(self.sampled(duration_ns, samples)),
         }
     }

@@ -4,6 +4,7 @@ use trace_common::thread::Sched;
 
 use super::super::clock;
 use super::super::convert::{self, Span};
+use super::super::timeline::Recorder;
 use super::Session;
 use crate::snapshot::{Process, Thread};
 
@@ -23,6 +24,7 @@ impl Session<'_> {
         let fresh = self.maps.logged();
         let room = (self.options.log_calls as usize).saturating_sub(self.calls.len());
         self.calls.extend(fresh.into_iter().take(room));
+        self.timeline.iter_mut().for_each(Recorder::drain);
         let mut found = Folded { living: 0, freed: 0 };
         for brief in self.in_use() {
             let ask = thorough || brief.sched == Sched::Dead as u8;
@@ -36,6 +38,7 @@ impl Session<'_> {
                 && record.sched() == Sched::Dead
             {
                 let comm = convert::last_name(&record).unwrap_or_else(|| self.name(record.tid, record.tgid));
+                self.timeline.iter_mut().for_each(|t| t.name(record.tid, record.tgid, &comm));
                 let thread = self.correct(convert::thread(&record, comm, span));
                 self.end(thread);
             }

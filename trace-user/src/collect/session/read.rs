@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use trace_common::account::Account;
+use trace_common::conn::Conn;
 use trace_common::ledger;
-use trace_common::loss::{Loss, Nowhere};
+use trace_common::loss::{Loss, Losses};
 use trace_common::thread::{Sched, Thread as Record};
 
 use super::super::convert::{self, Span};
+use super::super::timeline::Tail;
 use super::super::{census, cost, held, loss, silent};
 use super::{Session, broken};
 use crate::failure::Failure;
+use crate::snapshot::timeline::Timeline;
 use crate::snapshot::{EndedBy, Peer, Schedstat, Snapshot, Thread, Window};
 
 impl Session<'_> {
@@ -22,15 +25,21 @@ impl Session<'_> {
         stats: &BTreeMap<u32, Schedstat>,
     ) -> Result<Snapshot, Failure> {
         let mut threads = self.ended.clone();
+        let mut tail = Tail::default();
         for brief in self.in_use() {
             let Some((record, torn)) = self.maps.record(brief.slot) else { continue };
             self.noticed.torn_reads += u64::from(torn && self.control.end != 0);
-            threads.push(self.living(record, span, samples, stats.get(&record.tid)));
+            threads.push(self.living(record, span, samples, stats.get(&record.tid), &mut tail));
         }
         convert::add_rings(&mut threads, &self.maps.rings());
         threads.sort_by_key(|t| (t.pid, t.tid));
         let losses = self.maps.losses().map_err(broken)?;
         let connections = self.maps.connections();
+        let timeline = if ended_by == EndedBy::Open {
+            None
+        } else {
+            self.timeline(tail, &threads, &connections, &losses)
+        };
         let turns = self.maps.turns().map_err(broken)?;
         let turns = convert::turns(turns, self.maps.turn_times().map_err(broken)?, &connections);
         let peers: Vec<Peer> = self.maps.peers().iter().map(|(key, sum)| convert::peer(key, sum)).collect();
@@ -63,7 +72,30 @@ impl Session<'_> {
                 .cost(span.end.saturating_sub(span.start), cost::map_memory().unwrap_or(self.maps.bytes())),
             calls: self.calls.clone(),
             sampled: None,
+            timeline,
         })
+    }
+
+    /// The timeline of a window that has ended.
+    fn timeline(
+        &mut self,
+        tail: Tail,
+        threads: &[Thread],
+        connections: &[Conn],
+        losses: &Losses,
+    ) -> Option<Timeline> {
+        let recorder = self.timeline.as_mut()?;
+        recorder.add_turns(connections);
+        recorder.add_tail(tail);
+        for thread in threads.iter().filter(|t| t.alive) {
+            recorder.name(thread.tid, thread.pid, &thread.comm);
+        }
+        if self.options.held {
+            let ns = self.released_at.saturating_sub(self.control.start);
+            self.options.pids.iter().for_each(|pid| recorder.held(*pid, ns));
+        }
+        self.noticed.timeline_dropped = recorder.dropped();
+        Some(recorder.finish(self.control.start, losses.counts[Loss::TimelineDropped as usize]))
     }
 
     pub(super) fn window(&self, span: Span, ended_by: EndedBy) -> Window {
@@ -84,6 +116,7 @@ impl Session<'_> {
         span: Span,
         samples: &BTreeMap<u32, silent::Sample>,
         stat: Option<&Schedstat>,
+        tail: &mut Tail,
     ) -> Thread {
         let comm = self.name(record.tid, record.tgid);
         let before = match self.baseline.get(&record.tid) {
@@ -96,10 +129,10 @@ impl Session<'_> {
             delay_ns: after.delay_ns.saturating_sub(before.delay_ns),
         });
         let mut thread = if record.sched() == Sched::Unseen {
-            silent::thread(&record, comm, span, samples.get(&record.tid), stat)
+            silent::thread(&record, comm, span, samples.get(&record.tid), stat, tail)
         } else {
             let asleep = self.is_asleep(&record);
-            ledger::close(&mut record, span.end, asleep, &mut Nowhere);
+            ledger::close(&mut record, span.end, asleep, tail);
             convert::thread(&record, comm, span)
         };
         thread.schedstat = stat;

@@ -11,7 +11,7 @@ pub(super) fn probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Pr
     let facts = Facts::read(&options.btf, load::tracepoints()).map_err(no_btf)?;
     give_back();
     let pids = if options.follow { proc.tree(&options.pids) } else { options.pids.iter().copied().collect() };
-    let sizes = Sizes::of(proc, &pids);
+    let sizes = Sizes { timeline: options.timeline.is_some(), ..Sizes::of(proc, &pids) };
     let probes = load::load(object, &options.btf, &facts, sizes, options.tier).map_err(refused);
     give_back();
     probes
