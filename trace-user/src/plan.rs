@@ -63,8 +63,8 @@ pub fn attach(args: AttachArgs, verbose: u8) -> Result<(Spec, Plan), Failure> {
 /// # Errors
 /// With [`Code::Usage`] for an output without a format.
 pub fn plan(measure: MeasureArgs, write: WriteArgs, verbose: u8) -> Result<Plan, Failure> {
-    if measure.calls > 0 && measure.tier == TierArg::Sched {
-        let why = "tier sched does not see when a call begins";
+    if measure.calls > 0 && matches!(measure.tier, TierArg::Sched | TierArg::Proc) {
+        let why = "this tier does not see when a call begins";
         return Err(Failure::new(Code::Usage, "cannot log receives", why).fix("--tier full"));
     }
     let (force, limit, asked) = (write.force, measure.timeline_limit, measure.timeline.clone());
@@ -78,7 +78,26 @@ pub fn plan(measure: MeasureArgs, write: WriteArgs, verbose: u8) -> Result<Plan,
     if let Some(interval) = plan.options.interval {
         check_interval(interval, &plan.writing)?;
     }
+    check_overhead(&plan.options)?;
+    if plan.options.timeline.is_some() && plan.options.tier == Tier::Proc {
+        let why = "tier proc samples, and does not see when anything begins";
+        return Err(Failure::new(Code::Usage, "cannot record a timeline", why).fix("--tier full"));
+    }
     Ok(plan)
+}
+
+/// Only a tier that was not asked for by name may be left, and a stream is of one window.
+fn check_overhead(options: &Options) -> Result<(), Failure> {
+    let refuse = |why: &str, fix: &str| {
+        Err(Failure::new(Code::Usage, "cannot bound the cost (--max-overhead)", why).fix(fix))
+    };
+    match (options.max_overhead, options.auto, options.interval) {
+        (Some(_), false, _) => refuse("a lower tier than the one asked for would follow", "--tier auto"),
+        (Some(_), true, Some(_)) => {
+            refuse("a lower tier opens a window of its own, and --interval reports on one", "leave one out")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// How many spans to record, if any: whatever is to be written needs them, and who asks for them needs a place.
@@ -113,6 +132,7 @@ fn options(measure: MeasureArgs) -> Options {
         duration,
         interval,
         tier,
+        max_overhead,
         calls,
         btf,
         by_descriptor,
@@ -131,7 +151,11 @@ fn options(measure: MeasureArgs) -> Options {
         tier: match tier {
             TierArg::Full | TierArg::Auto => Tier::Full,
             TierArg::Sched => Tier::Sched,
+            TierArg::Proc => Tier::Proc,
         },
+        auto: matches!(tier, TierArg::Auto),
+        max_overhead,
+        lowered: None,
         btf,
     }
 }
@@ -240,6 +264,17 @@ mod tests {
         assert!(failure(&["100ms", "--output", "a.jsonl"]).is_ok());
         for args in [&["1s"][..], &["1s", "--format", "json"], &["99ms", "--format", "jsonl"]] {
             assert_eq!(failure(args).expect_err("refused").code, Code::Usage, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_bound_on_the_cost_needs_tiers_to_go_down() {
+        let of = |args: &[&str]| plan(&[&["--pid", "1", "--max-overhead", "2%"], args].concat());
+        let (_, plan) = of(&["--tier", "auto"]).expect("a plan");
+        assert_eq!((plan.options.auto, plan.options.max_overhead), (true, Some(0.02)));
+        let stream = ["--tier=auto", "--interval=1s", "--format=jsonl"];
+        for args in [&[][..], &["--tier", "full"], &["--tier", "sched"], &["--tier", "proc"], &stream] {
+            assert_eq!(of(args).expect_err("refused").code, Code::Usage, "{args:?}");
         }
     }
 

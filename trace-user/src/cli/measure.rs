@@ -30,6 +30,11 @@ pub struct MeasureArgs {
     /// How to measure; auto takes the best that this kernel and these rights allow
     #[arg(long, value_enum, default_value_t = TierArg::Full)]
     pub tier: TierArg,
+    /// Go down to a lower tier, and then end, when the probes take more of one CPU: 2%, 0.5%
+    ///
+    /// For --tier auto. Each step is reported; see trace explain steps.
+    #[arg(long, value_name = "PERCENT", value_parser = percentage)]
+    pub max_overhead: Option<f64>,
     /// Log the two phases of the first N receives into the JSON report
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub calls: u32,
@@ -133,8 +138,23 @@ pub enum TierArg {
     Full,
     /// All but those on system calls: no call on this machine pays for it, and less is known
     Sched,
+    /// No hooks: samples of /proc, for whoever may not load any
+    Proc,
     /// The best there is
     Auto,
+}
+
+/// Reads `2%` as a share, 0.02.
+fn percentage(text: &str) -> Result<f64, String> {
+    let known = "a percentage of one CPU, like 2% or 0.5%";
+    let number = text.strip_suffix('%').ok_or_else(|| format!("it has no %: {known}"))?;
+    let plain = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let percent =
+        number.parse::<f64>().ok().filter(|_| plain).ok_or_else(|| format!("not a number: {known}"))?;
+    if percent <= 0.0 {
+        return Err(format!("nothing costs nothing; {known}"));
+    }
+    Ok(percent / 100.0)
 }
 
 /// Reads `10s`, `500ms`, `2m`, `1h`, or a plain number of seconds; the number may have a fraction.
@@ -167,6 +187,15 @@ mod tests {
             [("10s", 10_000), ("500ms", 500), ("2m", 120_000), ("1h", 3_600_000), ("3", 3_000), ("0.5", 500)];
         for (text, ms) in cases {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_percentage_has_its_sign() {
+        assert_eq!(percentage("2%"), Ok(0.02));
+        assert_eq!(percentage("0.5%"), Ok(0.005));
+        for text in ["2", "0.02", "%", "0%", "-1%", "2 %", "two%", "1e2%", "inf%", "NaN%", "1.2.3%"] {
+            assert!(percentage(text).is_err(), "{text}");
         }
     }
 

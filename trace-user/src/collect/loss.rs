@@ -31,6 +31,11 @@ pub fn report(kernel: &Losses, noticed: Noticed, recursion: u64) -> BTreeMap<Str
     loss
 }
 
+/// All counters of a tier that has no probes to lose anything.
+pub fn none() -> BTreeMap<String, u64> {
+    report(&Losses::ZERO, Noticed::default(), 0)
+}
+
 const fn name(loss: Loss) -> &'static str {
     match loss {
         Loss::ExitWithoutEnter => "exit_without_enter",

@@ -12,6 +12,7 @@ pub mod json;
 pub mod ledger;
 mod ledger_table;
 pub mod list;
+pub mod measured;
 mod peers;
 mod phases;
 pub mod residual;
