@@ -65,7 +65,7 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
         verdict: Verdict { io_model: verdicts.io_model.clone(), server_model: verdicts.server_model.clone() },
         processes: snapshot.processes.iter().map(of_process).collect(),
         peers: peers(snapshot),
-        turns: snapshot.turns.as_ref().map(Turns::of).unwrap_or_default(),
+        turns: snapshot.turns.as_ref().filter(|_| snapshot.tool.is_full()).map(Turns::of).unwrap_or_default(),
         handovers: verdicts.handovers.clone(),
         balance: verdicts.balance.clone(),
         following: verdicts.following.clone(),
@@ -116,17 +116,14 @@ fn process(
         io_model: verdict.map(|v| v.name),
         server_model: only.then(|| verdicts.server_model.name.clone()),
         exited: exited(threads().filter(|t| !t.alive), snapshot),
-        threads: threads()
-            .filter(|t| t.alive)
-            .map(|t| thread(t, probed(snapshot), verdicts, sampled))
-            .collect(),
+        threads: threads().filter(|t| t.alive).map(|t| thread(t, snapshot, verdicts, sampled)).collect(),
         exe: process.exe.clone(),
         alive: process.alive,
         io_verdict: verdict.cloned(),
     }
 }
 
-/// Whether it was measured by probes, and not by samples.
+/// Whether it was measured by probes, and not by samples. What only the ends of system calls tell is known in tier full.
 fn probed(snapshot: &Snapshot) -> bool {
     snapshot.sampled.is_none()
 }
@@ -161,11 +158,17 @@ fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>, snapshot: &Sn
         add_sides(&mut sum.wait_data_by_side, by_side(&thread.wait_data_by_side));
     }
     sum.receives = Measured::when(probed(snapshot), receives);
-    sum.accepts = Measured::when(probed(snapshot), accepts);
+    sum.accepts = Measured::when(snapshot.tool.is_full(), accepts);
     sum
 }
 
-fn thread(thread: &snapshot::Thread, known: bool, verdicts: &Verdicts, sampled: &BySampled) -> Thread {
+fn thread(
+    thread: &snapshot::Thread,
+    snapshot: &Snapshot,
+    verdicts: &Verdicts,
+    sampled: &BySampled,
+) -> Thread {
+    let (known, calls) = (probed(snapshot), snapshot.tool.is_full());
     let verdict = verdicts.threads.get(&thread.tid);
     Thread {
         tid: thread.tid,
@@ -178,19 +181,19 @@ fn thread(thread: &snapshot::Thread, known: bool, verdicts: &Verdicts, sampled: 
         unsplit_ns: thread.unsplit_ns,
         wait_data_by_side: by_side(&thread.wait_data_by_side),
         receives: Measured::when(known, thread.receives),
-        accepts: Measured::when(known, thread.accepts),
+        accepts: Measured::when(calls, thread.accepts),
         in_flight: thread.in_flight.clone(),
         confidence: verdict.and_then(|v| v.confidence),
         receive_syscall: thread.receive_syscall.clone(),
         readiness: Measured::when(known, thread.readiness),
-        event_loop: thread.event_loop.clone(),
-        served: Measured::when(known, thread.served.clone()),
+        event_loop: thread.event_loop.clone().filter(|_| calls),
+        served: Measured::when(calls, thread.served.clone()),
         busy_share: share(thread.on_cpu_ns(), thread.lived_ns),
         episodes: Measured::when(known, thread.episodes.clone()),
         announced: Measured::when(known, thread.announced),
         storage: Measured::when(known, thread.storage),
-        sends: Measured::when(known, thread.sends),
-        sent_bytes: Measured::when(known, thread.sent_bytes),
+        sends: Measured::when(calls, thread.sends),
+        sent_bytes: Measured::when(calls, thread.sent_bytes),
         sleeps: thread.sleeps,
         preemptions: thread.preemptions,
         waited_before: thread.waited_before,
