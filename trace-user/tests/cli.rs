@@ -228,7 +228,7 @@ fn an_output_that_cannot_be_written_is_found_before_measuring() {
         ("link.json", "symbolic link"),
         ("dir.json", "directory"),
         ("report.xml", ".folded, .prom, .timeline.json or .trace"),
-        ("report", ".folded, .prom or .trace"),
+        ("report", ".folded, .prom, .timeline.json or .trace"),
     ] {
         let path = dir.path().join(file);
         let path = path.to_str().expect("UTF-8");

@@ -242,7 +242,7 @@ fn on_a_terminal_one_line_is_rewritten_and_cleared_before_the_report() {
     test_alone!();
     let server = serve(Mode::Epoll, "");
     let _clients = load(Pattern::PingPong, &server, "--connections 20 --think 5");
-    let said = on_a_terminal(&format!("attach --pid {} --duration 2500ms", server.pid()), "xterm");
+    let said = on_a_terminal(&format!("attach --pid {} --duration 3s", server.pid()), "xterm");
     let (live, report) = said.rsplit_once(ERASE).unwrap();
     assert!(live.contains(&format!("{ERASE}trace: 0:01 ")), "{said:?}");
     let last = live.rsplit(ERASE).next().unwrap();

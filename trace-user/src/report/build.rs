@@ -65,7 +65,7 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
         verdict: Verdict { io_model: verdicts.io_model.clone(), server_model: verdicts.server_model.clone() },
         processes: snapshot.processes.iter().map(of_process).collect(),
         peers: peers(snapshot),
-        turns: snapshot.turns.as_ref().filter(|_| snapshot.tool.is_full()).map(Turns::of).unwrap_or_default(),
+        turns: snapshot.turns.as_ref().filter(|_| sees_calls(snapshot)).map(Turns::of).unwrap_or_default(),
         handovers: verdicts.handovers.clone(),
         balance: verdicts.balance.clone(),
         following: verdicts.following.clone(),
@@ -123,9 +123,14 @@ fn process(
     }
 }
 
-/// Whether it was measured by probes, and not by samples. What only the ends of system calls tell is known in tier full.
+/// Whether it was measured by probes, and not by samples.
 fn probed(snapshot: &Snapshot) -> bool {
     snapshot.sampled.is_none()
+}
+
+/// Whether it was measured by probes on system calls.
+fn sees_calls(snapshot: &Snapshot) -> bool {
+    probed(snapshot) && snapshot.tool.is_full()
 }
 
 /// No time in any account that is measured.
@@ -158,7 +163,7 @@ fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>, snapshot: &Sn
         add_sides(&mut sum.wait_data_by_side, by_side(&thread.wait_data_by_side));
     }
     sum.receives = Measured::when(probed(snapshot), receives);
-    sum.accepts = Measured::when(snapshot.tool.is_full(), accepts);
+    sum.accepts = Measured::when(sees_calls(snapshot), accepts);
     sum
 }
 
@@ -168,7 +173,7 @@ fn thread(
     verdicts: &Verdicts,
     sampled: &BySampled,
 ) -> Thread {
-    let (known, calls) = (probed(snapshot), snapshot.tool.is_full());
+    let (known, calls) = (probed(snapshot), sees_calls(snapshot));
     let verdict = verdicts.threads.get(&thread.tid);
     Thread {
         tid: thread.tid,
