@@ -5,9 +5,11 @@
 
 mod build_ebpf;
 mod check;
+mod fuzz;
 mod ldd;
 mod manifest;
 mod process;
+mod reliability;
 mod setup;
 mod test;
 mod toolchain;
@@ -29,6 +31,8 @@ enum Task {
     BuildEbpf(build_ebpf::Args),
     /// Compare the committed object with its sources, check the formatting, lint both targets
     Check(check::Args),
+    /// Read arbitrary bytes where bytes are not to be trusted, by libFuzzer
+    Fuzz(fuzz::Args),
     /// Install what the tests use, and run all of them
     Test(test::Args),
     /// Measure real servers whose models are known, compare, and write docs/ACCURACY.md
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Task::Setup(args) => setup::run(&args),
         Task::BuildEbpf(args) => build_ebpf::run(&args),
         Task::Check(args) => check::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Truth(args) => truth::run(&args),
         Task::Vm(args) => vm::run(&args),
