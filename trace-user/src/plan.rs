@@ -97,6 +97,7 @@ fn options(measure: MeasureArgs) -> Options {
         log_calls: calls,
         by_descriptor,
         btf,
+        ahead: None,
     }
 }
 

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::failure::Failure;
+use crate::kernel::drop::Ahead;
 use crate::snapshot::Snapshot;
 
 /// What to measure, fully resolved: no option of the command line is looked at beyond this.
@@ -38,6 +39,9 @@ pub struct Options {
     pub by_descriptor: bool,
     /// Where the kernel's BTF is.
     pub btf: PathBuf,
+    /// What the caller still has to do after the probes are attached: all rights beyond that are given up then. `None`: none
+    /// is, for a process that measures again.
+    pub ahead: Option<Ahead>,
 }
 
 /// What a running measurement tells.

@@ -18,6 +18,7 @@ use super::loss::{self, Noticed};
 use super::{Options, Progress, canary, clock, held, object, silent};
 use crate::failure::{Code, Failure};
 use crate::kernel::btf::{BtfError, Facts};
+use crate::kernel::drop;
 use crate::kernel::proc::{Proc, Stat};
 use crate::snapshot::{
     Calibration, EndedBy, Host, Listener, Peer, Process, Schedstat, Snapshot, Thread, Tool, Window,
@@ -241,6 +242,9 @@ impl<'a> Session<'a> {
         let mut next_interim = begun + INTERIM;
         let mut next_interval = self.options.interval.map(|every| begun + every);
         self.sampler = Sampler::begin(&self.probes.ebpf);
+        if let Some(ahead) = self.options.ahead {
+            drop::all_but(ahead)?;
+        }
         let ended_by = loop {
             if stop() {
                 break EndedBy::Interrupt;

@@ -139,6 +139,7 @@ fn play(scene: &Scene, btf: &Path, stop: &dyn Fn() -> bool) -> Result<Row, Failu
         log_calls: 0,
         by_descriptor: false,
         btf: btf.to_path_buf(),
+        ahead: None,
     };
     let snapshot = collect::measure(&options, stop, &mut |_: Progress| {})?;
     drop(clients);
