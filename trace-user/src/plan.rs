@@ -87,6 +87,7 @@ fn options(measure: MeasureArgs) -> Options {
         calls,
         btf,
         by_descriptor,
+        faults,
     } = measure;
     Options {
         pids: Vec::new(),
@@ -98,6 +99,7 @@ fn options(measure: MeasureArgs) -> Options {
         by_descriptor,
         btf,
         ahead: None,
+        faults: faults.into(),
     }
 }
 

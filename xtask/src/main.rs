@@ -11,6 +11,7 @@ mod manifest;
 mod process;
 mod reliability;
 mod setup;
+mod soak;
 mod test;
 mod toolchain;
 mod truth;
@@ -33,6 +34,8 @@ enum Task {
     Check(check::Args),
     /// Read arbitrary bytes where bytes are not to be trusted, by libFuzzer
     Fuzz(fuzz::Args),
+    /// Run the long forms of the tests that nobody is harmed, and write docs/RELIABILITY.md
+    Soak(soak::Args),
     /// Install what the tests use, and run all of them
     Test(test::Args),
     /// Measure real servers whose models are known, compare, and write docs/ACCURACY.md
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf(args) => build_ebpf::run(&args),
         Task::Check(args) => check::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Truth(args) => truth::run(&args),
         Task::Vm(args) => vm::run(&args),

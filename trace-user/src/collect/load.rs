@@ -59,6 +59,10 @@ pub fn tracepoints() -> impl Iterator<Item = &'static str> {
     HOOKS.iter().flat_map(|hook| hook.tracepoints.iter().copied())
 }
 
+/// Maps of what a target has, whose length can be limited.
+const LIMITED: [&str; 8] =
+    ["CONNS", "PEERS", "EPOLLS", "PIPES", "RINGS", "MULTISHOTS", "REQUESTS", "SIGNALS"];
+
 /// How large the maps are made.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
@@ -66,6 +70,8 @@ pub struct Sizes {
     pub pid_max: u32,
     /// Records of threads.
     pub slots: u32,
+    /// Most entries of every map beside them; for tests.
+    pub limit: Option<u32>,
 }
 
 /// Why the probes could not be loaded.
@@ -85,6 +91,12 @@ pub enum LoadError {
         /// Its answer.
         source: aya::programs::ProgramError,
     },
+    /// It was left out on purpose, and nothing can replace it.
+    #[error("hook {0} was left out")]
+    Withheld(&'static str),
+    /// There is no such hook to leave out.
+    #[error("there is no hook {0}")]
+    Unknown(String),
     /// The object has no such program.
     #[error("the probe object has no program {0}")]
     NoProgram(&'static str),
@@ -98,15 +110,33 @@ pub struct Probes {
     pub degraded: Vec<(&'static str, &'static str)>,
 }
 
-/// Loads `object` and attaches all of its hooks.
+/// Loads `object` and attaches all of its hooks but those that this kernel refuses and that can be done without, and those
+/// `without` names.
 ///
 /// # Errors
 /// If the kernel refuses the object, or a hook that nothing can replace.
-pub fn load(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Result<Probes, LoadError> {
+pub fn load(
+    object: &[u8],
+    btf_path: &Path,
+    facts: &Facts,
+    sizes: Sizes,
+    without: &[String],
+) -> Result<Probes, LoadError> {
+    if let Some(name) = without.iter().find(|name| HOOKS.iter().all(|hook| hook.program != **name)) {
+        return Err(LoadError::Unknown(name.clone()));
+    }
     let (mut ebpf, btf) = open(object, btf_path, facts, sizes)?;
     let mut degraded = Vec::new();
     for hook in HOOKS {
-        degraded.extend(attach(&mut ebpf, &btf, facts, hook)?);
+        match (without.iter().any(|name| name == hook.program), hook.lost) {
+            (true, Some(lost)) => degraded.push((hook.program, lost)),
+            (true, None) => return Err(LoadError::Withheld(hook.program)),
+            (false, lost) => match (attach(&mut ebpf, &btf, facts, hook), lost) {
+                (Ok(absent), _) => degraded.extend(absent),
+                (Err(LoadError::Refused { .. }), Some(lost)) => degraded.push((hook.program, lost)),
+                (Err(e), _) => return Err(e),
+            },
+        }
     }
     Ok(Probes { ebpf, degraded })
 }
@@ -118,7 +148,13 @@ pub fn load(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Resu
 pub fn open(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Result<(Ebpf, Btf), LoadError> {
     let words = facts.offsets.words();
     let btf = Btf::parse_file(btf_path, aya::Endianness::default())?;
-    let ebpf = EbpfLoader::new()
+    let mut loader = EbpfLoader::new();
+    if let Some(entries) = sizes.limit {
+        for map in LIMITED {
+            loader.map_max_entries(map, entries);
+        }
+    }
+    let ebpf = loader
         .btf(Some(&btf))
         .override_global("OFFSETS", &words[..], true)
         .map_max_entries("TID_SLOT", sizes.pid_max)

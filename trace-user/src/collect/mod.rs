@@ -9,6 +9,7 @@ mod kmaps;
 mod load;
 mod loss;
 pub mod object;
+mod permitted;
 mod session;
 mod silent;
 pub mod trial;
@@ -42,6 +43,17 @@ pub struct Options {
     /// What the caller still has to do after the probes are attached: all rights beyond that are given up then. `None`: none
     /// is, for a process that measures again.
     pub ahead: Option<Ahead>,
+    /// Faults on purpose.
+    pub faults: Faults,
+}
+
+/// Faults on purpose, to see that what is lost by them shows.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// Entries of each map whose size depends on the target.
+    pub map_entries: Option<u32>,
+    /// Hooks to do without, as if this kernel did not have them.
+    pub without: Vec<String>,
 }
 
 /// What a running measurement tells.

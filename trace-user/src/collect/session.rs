@@ -15,7 +15,7 @@ use super::cost::Sampler;
 use super::kmaps::{Brief, Maps};
 use super::load::{self, LoadError, Probes, Sizes};
 use super::loss::{self, Noticed};
-use super::{Options, Progress, canary, clock, held, object, silent};
+use super::{Options, Progress, canary, clock, held, object, permitted, silent};
 use crate::failure::{Code, Failure};
 use crate::kernel::btf::{BtfError, Facts};
 use crate::kernel::drop;
@@ -520,8 +520,9 @@ fn load_probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, 
     give_back();
     let threads: usize = options.pids.iter().map(|p| proc.threads(*p).len()).sum();
     let slots = MIN_SLOTS.max((threads as u32).saturating_mul(2));
-    let sizes = Sizes { pid_max: proc.pid_max(), slots };
-    let probes = load::load(object, &options.btf, &facts, sizes).map_err(refused);
+    let limit = options.faults.map_entries;
+    let sizes = Sizes { pid_max: proc.pid_max(), slots: limit.unwrap_or(slots), limit };
+    let probes = load::load(object, &options.btf, &facts, sizes, &options.faults.without).map_err(refused);
     give_back();
     probes
 }
@@ -548,6 +549,7 @@ pub(super) fn refused(e: LoadError) -> Failure {
         }
         found
     };
+    let denied = denied || permitted::is_loading_forbidden();
     let detail = format!("{:?}", anyhow::Error::from(e));
     let why = detail.lines().next().unwrap_or_default().to_owned();
     if denied {

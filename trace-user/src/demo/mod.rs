@@ -14,7 +14,7 @@ use fixtures::spawn::Program;
 use serde::Serialize;
 
 use crate::cli::{DemoArgs, FormatArg};
-use crate::collect::{self, Options, Progress};
+use crate::collect::{self, Faults, Options, Progress};
 use crate::failure::{Code, Failure};
 use crate::model;
 use crate::run::line::Line;
@@ -140,6 +140,7 @@ fn play(scene: &Scene, btf: &Path, stop: &dyn Fn() -> bool) -> Result<Row, Failu
         by_descriptor: false,
         btf: btf.to_path_buf(),
         ahead: None,
+        faults: Faults::default(),
     };
     let snapshot = collect::measure(&options, stop, &mut |_: Progress| {})?;
     drop(clients);
