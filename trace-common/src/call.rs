@@ -63,7 +63,9 @@ pub struct Call {
     /// [`FileKind`] once resolved.
     pub kind: u8,
     /// Padding.
-    pub reserved: [u8; 3],
+    pub reserved: u8,
+    /// Remote port of `sk`, as the kernel keeps it (network order).
+    pub port: u16,
 }
 
 impl Call {
@@ -82,7 +84,8 @@ impl Call {
         class: CallClass::None as u8,
         state: CallState::None as u8,
         kind: FileKind::Unknown as u8,
-        reserved: [0; 3],
+        reserved: 0,
+        port: 0,
     };
 
     /// Starts the record of a call.

@@ -195,15 +195,26 @@ pub struct Conn {
     pub polled: u8,
     /// Non-zero once a narrow episode was counted.
     pub narrow: u8,
+    /// Non-zero: `ep` is the set that it is in, as of the last look; see [`Conn::is_set_known`].
+    pub set_known: u8,
     /// Padding.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
 }
+
+/// Receives between two looks at which epoll sets a connection is in; `EPOLL_CTL_DEL` makes one due at once.
+const LOOK_EVERY: u64 = 16;
 
 impl Conn {
     /// The side.
     #[inline(always)]
     pub fn side(&self) -> Side {
         Side::from_u8(self.side)
+    }
+
+    /// Whether the epoll set that it is in need not be looked for.
+    #[inline(always)]
+    pub fn is_set_known(&self) -> bool {
+        self.set_known != 0 && self.receives % LOOK_EVERY != 0
     }
 
     /// Whether another episode of it may count.

@@ -74,6 +74,10 @@ offsets! {
     dentry_name = "dentry:d_name.name",
     /// Type and permissions.
     inode_mode = "inode:i_mode",
+    /// Its pipe, if it is one.
+    inode_pipe = "inode:i_pipe",
+    /// Buffers of a pipe that were read.
+    pipe_tail = "pipe_inode_info:tail",
     /// Super block.
     inode_sb = "inode:i_sb",
     /// Magic number of a file system.
@@ -142,6 +146,8 @@ offsets! {
     polled_bit = "enum:REQ_F_POLLED_BIT",
     /// Bit number of `REQ_F_APOLL_MULTISHOT`.
     multishot_bit = "enum:REQ_F_APOLL_MULTISHOT_BIT",
+    /// 0 where system calls are not traced (tier `sched`): the call in flight is what the saved registers show.
+    calls_untraced = "",
     /// 0 where the third argument of `io_uring_complete` is the completion itself (6.13 and later), not its fields.
     complete_by_cqe = "",
     /// Parent and colour.

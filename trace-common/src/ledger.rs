@@ -6,6 +6,7 @@
 use crate::account::Account;
 use crate::call::{CallState, EINTR, flag as call_flag, is_restart};
 use crate::event_loop;
+use crate::inferred;
 use crate::loss::{Loss, Sink};
 use crate::syscall::{CallClass, class_of};
 use crate::thread::{Mode, Sched, Thread, flag};
@@ -62,6 +63,7 @@ fn settle(t: &mut Thread, now: u64, sink: &mut impl Sink) {
         // What a ring copies while a call is interrupted is not that call's.
         Account::Copy if t.call.state == CallState::Active as u8 => t.call.copy_ns += nanos,
         Account::Kernel => t.call.kernel_ns += nanos,
+        Account::Unknown => t.unsplit += nanos,
         _ => {}
     }
 }
@@ -210,6 +212,16 @@ pub fn first_byte(t: &mut Thread, start: u64, now: u64, regs: Registers, sink: &
         t.mode = Mode::Copy as u8;
         t.ring_copy_from = t.ledger[Account::Copy.index()];
     }
+}
+
+/// An event of the thread's own within the call that `regs` show, where calls are not traced; see [`inferred::shown`].
+#[inline(always)]
+pub fn in_call(t: &mut Thread, start: u64, now: u64, regs: Registers, logged: bool, sink: &mut impl Sink) {
+    if t.sched == Sched::Unseen as u8 {
+        open(t, start);
+    }
+    running(t, now, sink);
+    inferred::shown(t, regs, now, logged);
 }
 
 /// Whether a copy outside a receive call is the work of an io_uring: in `io_uring_enter`, in task work on the way back to

@@ -14,6 +14,7 @@ pub mod conn;
 pub mod event_loop;
 pub mod handover;
 pub mod hist;
+pub mod inferred;
 pub mod kernel;
 pub mod ledger;
 pub mod loss;

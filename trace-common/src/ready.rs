@@ -56,6 +56,8 @@ pub enum Member {
     Listener = 2,
     /// An unconnected datagram socket.
     Datagram = 3,
+    /// A pipe that bytes went through, where calls are not traced: a peer, or a wake-up of its own process.
+    Undecided = 4,
 }
 
 impl Member {
@@ -66,6 +68,7 @@ impl Member {
             1 => Member::Peer,
             2 => Member::Listener,
             3 => Member::Datagram,
+            4 => Member::Undecided,
             _ => Member::Wakeup,
         }
     }
@@ -77,11 +80,12 @@ pub struct Census {
     peers: u32,
     listeners: u32,
     datagrams: u32,
+    undecided: u32,
 }
 
 impl Census {
     /// Nothing seen.
-    pub const EMPTY: Census = Census { peers: 0, listeners: 0, datagrams: 0 };
+    pub const EMPTY: Census = Census { peers: 0, listeners: 0, datagrams: 0, undecided: 0 };
 
     /// Counts one descriptor; returns whether the width is settled.
     #[inline(always)]
@@ -91,6 +95,7 @@ impl Census {
             Member::Peer => self.peers += 1,
             Member::Listener => self.listeners += 1,
             Member::Datagram => self.datagrams += 1,
+            Member::Undecided => self.undecided += 1,
         }
         self.is_many()
     }
@@ -106,7 +111,7 @@ impl Census {
     pub fn width(self, complete: bool) -> Width {
         if self.is_many() {
             Width::Many
-        } else if !complete {
+        } else if !complete || self.undecided > 0 {
             Width::Unknown
         } else if self.peers == 1 {
             Width::One
@@ -136,12 +141,18 @@ pub struct Ready {
     pub events: u64,
     /// End of the last sleeping wait.
     pub slept_end_at: u64,
+    /// End of the last sleeping poll or select, where calls are not traced.
+    pub polled_at: u64,
     /// Last return of a wait over more descriptors than are looked at.
     pub cut_at: u64,
     /// Waits that slept or returned, by [`Width`].
     pub by_width: [u64; WIDTHS],
     /// Calls by family: select, poll, epoll, and one that stays unused.
     pub by_call: [u64; 4],
+    /// `struct eventpoll *` of that call, if it was one of epoll.
+    pub ep: u64,
+    /// The last event of that set that this thread was told of.
+    pub told: Cover,
     /// Arguments of the call whose width was measured last.
     pub measured_args: [u64; 2],
     /// Calls since then.
@@ -150,8 +161,10 @@ pub struct Ready {
     pub empty_streak: u32,
     /// [`Width`] as measured last.
     pub width: u8,
+    /// Non-zero: that set had no descriptors.
+    pub bare: u8,
     /// Padding.
-    pub reserved: [u8; 7],
+    pub reserved: [u8; 6],
 }
 
 /// Waits of a thread whose width is measured each time before sampling starts.
@@ -170,14 +183,18 @@ impl Ready {
         empty: 0,
         events: 0,
         slept_end_at: 0,
+        polled_at: 0,
         cut_at: 0,
         by_width: [0; WIDTHS],
         by_call: [0; 4],
+        ep: 0,
+        told: Cover::NONE,
         measured_args: [0; 2],
         since_measured: 0,
         empty_streak: 0,
         width: Width::Unknown as u8,
-        reserved: [0; 7],
+        bare: 0,
+        reserved: [0; 6],
     };
 
     /// Whether the width of a wait with these arguments is to be measured now.
@@ -253,6 +270,13 @@ mod tests {
         assert_eq!(width(&[Peer, Peer]), Width::Many);
         assert_eq!(width(&[Datagram]), Width::Datagram);
         assert_eq!(width(&[Datagram, Listener]), Width::Many);
+    }
+
+    #[test]
+    fn a_pipe_that_may_be_a_peer_leaves_the_width_open() {
+        use Member::*;
+        assert_eq!(width(&[Peer, Undecided]), Width::Unknown);
+        assert_eq!(width(&[Peer, Undecided, Peer]), Width::Many);
     }
 
     #[test]

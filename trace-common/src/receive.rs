@@ -10,7 +10,7 @@ use crate::conn::{Conn, Cover, ENDINGS, Ending, SIDES, Side};
 use crate::handover::{HANDOVERS, Handover};
 use crate::loss::Sink;
 use crate::syscall::{NR_RECVFROM, NR_RECVMMSG};
-use crate::thread::Thread;
+use crate::thread::{Thread, flag};
 
 /// `MSG_PEEK`, `include/linux/socket.h`.
 pub const MSG_PEEK: u32 = 0x2;
@@ -190,7 +190,9 @@ fn data(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, side: Side, si
         t.receives.bytes = t.receives.bytes.wrapping_add(bytes);
     }
     bound_copy(t);
-    sink.observe(Account::Copy, t.call.copy_ns);
+    if t.call.has(call_flag::COPIED) || t.flags & flag::UNSPLIT == 0 {
+        sink.observe(Account::Copy, t.call.copy_ns);
+    }
     let slept = t.call.has(call_flag::SLEPT);
     let ending = match conn {
         Some(conn) if !peek => {
@@ -221,10 +223,15 @@ fn data(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, side: Side, si
     }
 }
 
-/// Without a copy event, phase 2 is bounded from above by the on-CPU time since the last sleep or the entry.
+/// Without a copy event, phase 2 is bounded from above by the on-CPU time since the last sleep or the entry; where calls
+/// are not traced, it is not known at all.
 #[inline(always)]
 fn bound_copy(t: &mut Thread) {
     if t.call.has(call_flag::COPIED) {
+        return;
+    }
+    if t.flags & flag::UNSPLIT != 0 {
+        t.receives.copy_bounded += 1;
         return;
     }
     let nanos = t.call.kernel_ns;

@@ -53,6 +53,8 @@ pub mod flag {
     pub const COMPAT: u8 = 4;
     /// Its last switch-in was traced (and not recovered).
     pub const ARRIVAL_SEEN: u8 = 8;
+    /// Its system calls are not traced (tier `sched`): on a CPU, only copying is told apart.
+    pub const UNSPLIT: u8 = 16;
 }
 
 /// Length of a thread's name, `TASK_COMM_LEN` of `include/linux/sched.h`.
@@ -98,6 +100,8 @@ pub struct Thread {
     pub preemptions: u64,
     /// Time by [`Account`].
     pub ledger: [u64; Account::SLOTS],
+    /// Time on a CPU that is not told apart, see [`flag::UNSPLIT`]; a part of [`Account::Unknown`].
+    pub unsplit: u64,
     /// Ledger at the entry of the receive in flight; used only while calls are logged.
     pub mark: [u64; Account::SLOTS],
     /// [`Account::Copy`] in the ledger when a copy for an io_uring began.
@@ -180,6 +184,7 @@ impl Thread {
             sleeps: 0,
             preemptions: 0,
             ledger: [0; Account::SLOTS],
+            unsplit: 0,
             mark: [0; Account::SLOTS],
             ring_copy_from: 0,
             call: Call::NONE,
@@ -230,8 +235,9 @@ impl Thread {
     pub fn account(&self) -> Account {
         match self.sched() {
             Sched::Running => match self.mode {
-                1 => Account::Kernel,
                 2 => Account::Copy,
+                _ if self.flags & flag::UNSPLIT != 0 => Account::Unknown,
+                1 => Account::Kernel,
                 _ => Account::User,
             },
             Sched::Asleep => Account::from_u8(self.sleep),

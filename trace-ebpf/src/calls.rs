@@ -5,7 +5,7 @@ use trace_common::{
     account::Account,
     call::{CallState, LoggedCall, flag as call_flag},
     conn::{Cover, Side, WAKEUP_BYTES, flag as conn_flag},
-    event_loop, ready,
+    event_loop, inferred, ready,
     receive::{self, MSG_DONTWAIT, ReceiveEnd},
     syscall::{
         CallClass, FileKind, NR_IO_URING_ENTER, NR_RECVFROM, NR_RECVMMSG, NR_RECVMSG, NR_RT_SIGTIMEDWAIT,
@@ -115,7 +115,11 @@ fn note_storage(t: &mut Thread) {
 /// A few bytes may be a wake-up; see [`file::file_was_written`].
 #[inline(always)]
 fn note_writer(t: &Thread, ret: i64) {
-    if ret <= WAKEUP_BYTES {
+    // An answer to where was just received from outside of the target is none.
+    let fd = t.call.args[0];
+    let outside = matches!(Side::from_u8(t.receive_side as u8), Side::Server | Side::Client);
+    let answers = outside && t.received_fd == fd && u64::from(t.receive_fd) == fd;
+    if ret <= WAKEUP_BYTES && !answers {
         file::file_was_written(file::file_of_fd(current(), t.call.args[0]), t.tgid);
     }
 }
@@ -140,6 +144,28 @@ unsafe extern "C" fn wait_ended(t: *mut Thread, now: u64, ret: i64) -> u32 {
     }
     if let Some(cover) = ready::finish(t, now, ret) {
         readiness::returned(t, class, ret, cover);
+    }
+    0
+}
+
+/// Where calls are not traced: the thread of `task` got onto a CPU at `now` after a sleep.
+///
+/// # Safety
+/// `t` is null or the record of that thread.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub unsafe extern "C" fn woke(t: *mut Thread, task: Kernel, now: u64) -> u32 {
+    // SAFETY: see above.
+    let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
+    let class = t.call.active_class();
+    let account = Account::from_u8(t.sleep);
+    if let Some(cover) = inferred::woke(t, account, now)
+        && matches!(class, CallClass::Epoll)
+    {
+        readiness::epoll_returned(t, task, cover);
+    }
+    if matches!(account, Account::WaitSignal) && t.call.nr == NR_RT_SIGTIMEDWAIT {
+        signals::woken(t, now);
     }
     0
 }
@@ -200,18 +226,13 @@ fn received(t: &mut Thread, ret: i64, at: Moment) {
         return;
     }
     let sk = t.call.sk;
-    let sock_type: u16 = field(sk, offset!(sk_type));
-    let mut end = ReceiveEnd {
-        now: at.now,
-        ret,
-        msg_flags: t.call.msg_flags,
-        datagram: sock_type == SOCK_DGRAM,
-        cover: Cover::NONE,
-    };
-    match conns::of_sock(sk, at.start) {
+    let mut end =
+        ReceiveEnd { now: at.now, ret, msg_flags: t.call.msg_flags, datagram: false, cover: Cover::NONE };
+    match conns::of_sock_to(sk, t.call.port, at.start) {
         Some(conn) => {
             // SAFETY: a non-null pointer into the map; see `conns::of_sock`.
             let conn = unsafe { &mut *conn };
+            end.datagram = u16::from(conn.sock_type) == SOCK_DGRAM;
             conn.tgid = t.tgid;
             conn.flags |= if end.msg_flags & MSG_DONTWAIT != 0 {
                 conn_flag::ASKED_NONBLOCKING
@@ -223,7 +244,11 @@ fn received(t: &mut Thread, ret: i64, at: Moment) {
             }
             receive::finish(t, Some(conn), end, &mut PerCpu);
         }
-        None => receive::finish(t, None, end, &mut PerCpu),
+        None => {
+            let sock_type: u16 = field(sk, offset!(sk_type));
+            end.datagram = sock_type == SOCK_DGRAM;
+            receive::finish(t, None, end, &mut PerCpu);
+        }
     }
     if at.control.log_calls != 0 {
         log(t, ret, at.now);
@@ -247,6 +272,7 @@ fn resolve(t: &mut Thread) {
         return;
     }
     t.call.sk = file::sock(open);
+    t.call.port = field(t.call.sk, offset!(sk_dport));
     t.call.flags |= call_flag::RECEIVED;
     let asked = match t.call.nr {
         NR_RECVFROM | NR_RECVMMSG => t.call.args[3] as u32,

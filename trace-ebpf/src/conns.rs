@@ -2,6 +2,7 @@
 
 use trace_common::{
     conn::{Conn, Cover, Peer, PeerKey, Side, flag},
+    inferred,
     loss::{Loss, Sink},
     ready::Width,
     thread::Thread,
@@ -12,6 +13,7 @@ use crate::{
     maps::{CONNS, EPOLLS, LISTEN_PORTS, NEW_CONN, PEERS, PerCpu},
     read::{Kernel, field, offset},
     signals,
+    slots::calls_untraced,
 };
 
 /// `FASYNC`, `include/uapi/asm-generic/fcntl.h`.
@@ -20,11 +22,16 @@ const O_ASYNC: u32 = 0o20000;
 /// The record of the connection behind `sk`, made at `now` if there is none. `made` says who would have made it.
 #[inline(always)]
 pub fn of_sock(sk: Kernel, now: u64) -> Option<*mut Conn> {
+    of_sock_to(sk, field(sk, offset!(sk_dport)), now)
+}
+
+/// [`of_sock`] of a connection whose remote port is known, in network order: the kernel gives the memory of a connection to
+/// the next one.
+#[inline(always)]
+pub fn of_sock_to(sk: Kernel, port: u16, now: u64) -> Option<*mut Conn> {
     if let Some(conn) = CONNS.get_ptr_mut(sk) {
         // SAFETY: a non-null pointer into the map. The record has one writer in all but lock-step pools, and what
         // two writers can spoil is a counter of one connection.
-        let port: u16 = field(sk, offset!(sk_dport));
-        // SAFETY: as above.
         if unsafe { (*conn).remote_port } == u16::from_be(port) {
             return Some(conn);
         }
@@ -178,6 +185,13 @@ pub fn cover(t: &Thread, conn: &mut Conn, sk: Kernel) -> Cover {
     if t.ready.cut_at > cover.at {
         cover = Cover { at: t.ready.cut_at, width: Width::Many as u8, ..Cover::NONE };
     }
+    let listens = matches!(Width::from_u8(t.ready.width), Width::Listeners | Width::None);
+    if calls_untraced() && t.ready.polled_at > cover.at && !listens {
+        cover = Cover { at: t.ready.polled_at, width: t.ready.width, ..Cover::NONE };
+    }
+    if conn.is_set_known() {
+        return cover.later(event_of(t, conn, conn.ep));
+    }
     let open = file::of_sock(sk);
     let file_flags: u32 = field(open, offset!(file_flags));
     if file_flags & O_ASYNC != 0 {
@@ -187,6 +201,7 @@ pub fn cover(t: &Thread, conn: &mut Conn, sk: Kernel) -> Cover {
     let head: Kernel = field(open, offset!(file_ep));
     let mut link: Kernel = field(head, 0);
     // A file is rarely in more than one set.
+    let mut several = false;
     for _ in 0..2 {
         if link == 0 {
             break;
@@ -195,11 +210,24 @@ pub fn cover(t: &Thread, conn: &mut Conn, sk: Kernel) -> Cover {
         let ep: Kernel = field(item, offset!(epitem_ep));
         conn.ep = ep;
         conn.flags |= flag::IN_EPOLL;
-        if let Some(epoll) = EPOLLS.get_ptr(ep) {
-            // SAFETY: a non-null pointer into the map; a torn event is at most one of two neighbours.
-            cover = cover.later(unsafe { (*epoll).ready });
-        }
+        conn.set_known = u8::from(conn.flags & flag::O_ASYNC == 0);
+        cover = cover.later(event_of(t, conn, ep));
         link = field(link, 0);
+        several |= link != 0;
+    }
+    if several {
+        conn.set_known = 0;
     }
     cover
+}
+
+/// The last event of epoll set `ep`: that which the receiving thread itself was told of, if it tells of new data.
+#[inline(always)]
+fn event_of(t: &Thread, conn: &Conn, ep: Kernel) -> Cover {
+    if !calls_untraced() && t.ready.ep == ep && t.ready.told.at > conn.last_data_at {
+        return t.ready.told;
+    }
+    // SAFETY: a plain read of a map's value; a torn event is at most one of two neighbours.
+    let event = unsafe { EPOLLS.get(ep) }.map_or(Cover::NONE, |epoll| epoll.ready);
+    if calls_untraced() { inferred::in_a_set(event, t.clock) } else { event }
 }

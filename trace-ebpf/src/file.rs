@@ -10,7 +10,7 @@ use trace_common::{
 use crate::{
     maps::{CONNS, PIPES, PerCpu},
     read::{Kernel, field, offset},
-    slots,
+    slots::{self, calls_untraced},
 };
 
 /// `S_IFMT` and its values, `include/uapi/linux/stat.h`.
@@ -147,6 +147,7 @@ pub fn member(file: Kernel) -> Member {
 extern "C" fn file_member(file: Kernel) -> u32 {
     let member = match kind(file) {
         FileKind::Tty => Member::Peer,
+        FileKind::Pipe if calls_untraced() => used(file),
         FileKind::Pipe if delivers(file) => Member::Peer,
         FileKind::Socket => socket_member(sock(file)),
         _ => Member::Wakeup,
@@ -166,7 +167,12 @@ fn socket_member(sk: Kernel) -> Member {
         return Member::Wakeup;
     }
     if family == AF_UNIX && peer_is_target(sk) {
-        return if carries_data(sk) { Member::Peer } else { Member::Wakeup };
+        if carries_data(sk) {
+            return Member::Peer;
+        }
+        // SAFETY: a plain read of a map's value.
+        let used = calls_untraced() && unsafe { CONNS.get(sk) }.is_some_and(|conn| conn.receives > 0);
+        return if used { Member::Undecided } else { Member::Wakeup };
     }
     if sock_type == SOCK_DGRAM && state == STATE_CLOSE { Member::Datagram } else { Member::Peer }
 }
@@ -188,6 +194,15 @@ fn delivers(file: Kernel) -> bool {
     let inode: Kernel = field(file, offset!(file_inode));
     // SAFETY: a plain read of a map's value.
     unsafe { PIPES.get(inode) }.is_some_and(|pipe| pipe.delivers != 0)
+}
+
+/// Where calls are not traced, nobody is seen to read from a pipe or to write to it; whether something went through is known.
+#[inline(always)]
+fn used(file: Kernel) -> Member {
+    let inode: Kernel = field(file, offset!(file_inode));
+    let pipe: Kernel = field(inode, offset!(inode_pipe));
+    let read: u32 = field(pipe, offset!(pipe_tail));
+    if read == 0 { Member::Wakeup } else { Member::Undecided }
 }
 
 /// Process `tgid` read bytes from a file that is no socket; returns its kind.

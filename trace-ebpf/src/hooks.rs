@@ -8,7 +8,8 @@ use aya_ebpf::{
 };
 use trace_common::{
     account::{Account, SleepFacts, sleep_account, state},
-    call::{CallState, flag as call_flag},
+    call::{CallState, flag as call_flag, is_restart},
+    inferred,
     kernel::{MISSING, regs},
     ledger::{self, Ended, Off, Registers, Seed, Stamps},
     loss::{Loss, Sink},
@@ -21,7 +22,7 @@ use crate::{
     maps::{FREE_SLOTS, PerCpu, SLOTS, TID_SLOT},
     read::{Kernel, direct, field, offset},
     readiness, signals,
-    slots::{self, Moment, with_thread},
+    slots::{self, Moment, calls_untraced, with_thread},
     uring,
 };
 
@@ -91,10 +92,14 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     with_thread(current_tid(), |t, at| {
         let pt_regs: *const u8 = ctx.arg(0);
         let ret: i64 = ctx.arg(1);
-        // SAFETY: as in `registers`.
-        let nr = unsafe { direct::<u64>(pt_regs, regs::ORIG_AX as u32) };
-        let call = registers(pt_regs, nr as u32);
         arrived(t, at, Before::InCall);
+        let call = if t.sched == Sched::Unseen as u8 {
+            // SAFETY: as in `registers`.
+            let nr = unsafe { direct::<u64>(pt_regs, regs::ORIG_AX as u32) };
+            registers(pt_regs, nr as u32)
+        } else {
+            Registers::NONE
+        };
         if let Ended::Call(class) = ledger::exit(t, at.start, at.now, call, ret, &mut PerCpu) {
             calls::ended(t, class, ret, at.now);
         } else {
@@ -109,6 +114,11 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sock_recv_length")]
 pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
     with_thread(current_tid(), |t, at| {
+        if calls_untraced() {
+            arrived(t, at, Before::InCall);
+            let logged = at.control.log_calls != 0;
+            ledger::in_call(t, at.start, at.now, current_registers(), logged, &mut PerCpu);
+        }
         if !t.call.active_class().may_receive() {
             ledger::ring_copied(t, at.now, &mut PerCpu);
             return;
@@ -118,11 +128,18 @@ pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
         }
         let ret: i32 = ctx.arg(1);
         let flags: i32 = ctx.arg(2);
-        t.call.sk = ctx.arg::<u64>(0);
+        let sk: *const u8 = ctx.arg(0);
+        t.call.sk = sk as u64;
+        // SAFETY: the first argument is a `struct sock *` that the verifier knows.
+        t.call.port = unsafe { direct::<u16>(sk, offset!(sk_dport)) };
         t.call.msg_flags = flags as u32;
         t.call.flags |= call_flag::RECEIVED;
         if ret > 0 {
             t.call.bytes += ret as u64;
+        }
+        if calls_untraced() && !is_restart(i64::from(ret)) {
+            calls::ended(t, t.call.active_class(), i64::from(ret), at.now);
+            ledger::leave(t);
         }
     });
     0
@@ -140,7 +157,11 @@ pub fn skb_copy_datagram_iovec(_ctx: BtfTracePointContext) -> i32 {
     }
     with_thread(tid, |t, at| {
         arrived(t, at, Before::InCall);
-        let call = current_registers();
+        let needed = calls_untraced() || t.sched == Sched::Unseen as u8;
+        let call = if needed { current_registers() } else { Registers::NONE };
+        if calls_untraced() {
+            inferred::shown(t, call, at.now, at.control.log_calls != 0);
+        }
         ledger::first_byte(t, at.start, at.now, call, &mut PerCpu);
     });
     0
@@ -168,6 +189,14 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         let seed = if is_new(t) { saved_call(ctx.arg(1)) } else { Registers::NONE };
         let stamps = stamps(prev);
         arrived(t, at, Before::Saved);
+        if calls_untraced() && !is_new(t) && t.flags & flag::KERNEL_IO == 0 {
+            let asleep = preempt & 1 == 0 && prev_state != 0;
+            inferred::shown(t, saved_call(ctx.arg(1)), at.now, at.control.log_calls != 0);
+            if asleep && t.call.active_class().is_ready() {
+                // SAFETY: the record of the current thread.
+                unsafe { readiness::wait_entered(t) };
+            }
+        }
         let off = if preempt & 1 != 0 { Off::Preempted } else { left(t, prev, prev_state as u32, seed) };
         ledger::switch_out(t, at.start, at.now, off, seed, stamps, &mut PerCpu);
     });
@@ -177,7 +206,12 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     with_thread(tid, |t, at| {
         let seed = if is_new(t) { seed_of(ctx.arg(2), scalar(&ctx, 2)) } else { Seed::NONE };
         let queued_at = Stamps::in_our_clock(stamps(next).last_queued, t, at.control.rq_offset);
+        let asleep = t.sched == Sched::Asleep as u8;
         ledger::switch_in(t, at.start, at.now, seed, queued_at, &mut PerCpu);
+        if calls_untraced() && asleep {
+            // SAFETY: the record of the thread that this event puts on a CPU.
+            unsafe { calls::woke(t, scalar(&ctx, 2), at.now) };
+        }
     });
     0
 }
@@ -377,8 +411,14 @@ fn adopt(tid: u32, tgid: u32, kernel_io: bool) {
     t.sleep = Account::Unknown as u8;
     t.tgid = tgid;
     t.call.state = CallState::None as u8;
+    if calls_untraced() {
+        t.flags |= flag::UNSPLIT;
+    }
     if let Some(at) = slots::moment() {
         ledger::birth(t, at.now, kernel_io);
+        if calls_untraced() {
+            t.call.state = CallState::None as u8;
+        }
     } else if kernel_io {
         t.flags |= flag::KERNEL_IO;
     }
@@ -502,7 +542,7 @@ pub fn io_uring_complete(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "io_uring_task_work_run")]
 pub fn io_uring_task_work_run(ctx: BtfTracePointContext) -> i32 {
     let count: u32 = ctx.arg(1);
-    if count == 0 {
+    if count == 0 || calls_untraced() {
         return 0;
     }
     with_thread(current_tid(), |t, at| ledger::work_done(t, at.now, &mut PerCpu));

@@ -87,10 +87,7 @@ pub fn has_no_descriptors(task: Kernel, class: CallClass, args: &[u64; 4]) -> bo
     match class {
         CallClass::Poll => args[1] as u32 == 0,
         CallClass::Select => args[0] as u32 == 0,
-        CallClass::Epoll => {
-            let ep = epoll_of(task, args[0]);
-            ep != 0 && offset!(ep_root) != MISSING && field::<u64>(ep, offset!(ep_root)) == 0
-        }
+        CallClass::Epoll => is_empty(epoll_of(task, args[0])),
         _ => false,
     }
 }
@@ -115,15 +112,28 @@ fn entered(t: &mut Thread) {
     // SAFETY: the helper has no preconditions.
     let task = unsafe { bpf_get_current_task() };
     let args = t.call.args;
-    if has_no_descriptors(task, class, &args) {
+    let epoll = matches!(class, CallClass::Epoll);
+    let due = t.ready.measure_due(if epoll { [args[0], 0] } else { [args[0], args[1]] });
+    if due && epoll {
+        t.ready.ep = epoll_of(task, args[0]);
+        t.ready.bare = u8::from(is_empty(t.ready.ep));
+    }
+    let bare = if epoll { t.ready.bare != 0 } else { has_no_descriptors(task, class, &args) };
+    if bare {
         t.call.flags |= call_flag::NO_DESCRIPTORS;
+        t.ready.width = Width::None as u8;
         return;
     }
     event_loop::wait_entered(t, class, timeout(class, t.call.nr, &args), t.call.entered_at);
-    let key = if matches!(class, CallClass::Epoll) { [args[0], 0] } else { [args[0], args[1]] };
-    if t.ready.measure_due(key) {
+    if due {
         t.ready.width = width(task, class, &args) as u8;
     }
+}
+
+/// Whether nothing is in an epoll set.
+#[inline(always)]
+fn is_empty(ep: Kernel) -> bool {
+    ep != 0 && offset!(ep_root) != MISSING && field::<u64>(ep, offset!(ep_root)) == 0
 }
 
 /// The timeout that the readiness call in flight was given.
@@ -271,7 +281,10 @@ pub fn returned(t: &mut Thread, class: CallClass, events: i64, cover: Cover) {
     let task = unsafe { bpf_get_current_task() };
     let args = t.call.args;
     match class {
-        CallClass::Epoll => mark_epoll(epoll_of(task, args[0]), cover),
+        CallClass::Epoll => {
+            t.ready.told = cover;
+            mark_epoll(t.ready.ep, cover);
+        }
         CallClass::Poll => mark(t, Scan::new(task, args[0]), args[1] as u32, mark_polled, events, cover),
         CallClass::Select => mark(t, Scan::new(task, args[1]), args[0] as u32, mark_selected, events, cover),
         _ => {}
@@ -299,9 +312,17 @@ pub extern "C" fn wait_given_up(epfd: u64, fd: u64, start: u64) -> u32 {
     if let Some(conn) = conns::of_sock(sk, start) {
         // SAFETY: a non-null pointer into the map.
         let conn = unsafe { &mut *conn };
+        conn.set_known = 0;
         conn.ready = conn.ready.later(event);
     }
     0
+}
+
+/// Where calls are not traced: a wait of `t`, which is `task`, on an epoll set ended.
+#[inline(always)]
+pub fn epoll_returned(t: &Thread, task: Kernel, cover: Cover) {
+    let known = t.ready.ep != 0 && t.ready.measured_args[0] == t.call.args[0];
+    mark_epoll(if known { t.ready.ep } else { epoll_of(task, t.call.args[0]) }, cover);
 }
 
 #[inline(always)]

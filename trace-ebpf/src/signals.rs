@@ -95,6 +95,24 @@ pub fn dequeued(t: &mut Thread, sig: i32, now: u64) {
     }
 }
 
+/// Where calls are not traced: a sleep in `rt_sigtimedwait` ended. Which descriptor the signal named is not known yet, so
+/// it stands for all that ask for signals.
+#[inline(always)]
+pub fn woken(t: &mut Thread, now: u64) {
+    // SAFETY: a plain read of a map's value.
+    let last = unsafe { SIGNALS.get(t.tgid) }.copied().unwrap_or_default();
+    if last.generated_at < t.off_at {
+        return;
+    }
+    match Origin::from_u8(last.origin as u8) {
+        Origin::Descriptor => {
+            t.fd_signals += 1;
+            change(t.tgid, |signals| signals.sigio_at = now);
+        }
+        origin => told(t, origin, 0, now),
+    }
+}
+
 /// The thread was told: marks the connection that the signal names, or all that ask for signals.
 #[inline(always)]
 fn told(t: &mut Thread, origin: Origin, fd: u32, now: u64) {

@@ -2,12 +2,15 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use trace_common::{
-    kernel::Control,
+    kernel::{Control, MISSING},
     loss::{Loss, Sink},
     thread::Thread,
 };
 
-use crate::maps::{CONTROL, PerCpu, SLOTS, TID_SLOT};
+use crate::{
+    maps::{CONTROL, PerCpu, SLOTS, TID_SLOT},
+    read::offset,
+};
 
 /// The record of thread `tid`, if it belongs to the target.
 #[inline(always)]
@@ -49,6 +52,12 @@ pub fn moment() -> Option<Moment> {
     // SAFETY: the helper has no preconditions.
     let now = control.clamp(unsafe { bpf_ktime_get_ns() })?;
     Some(Moment { start: control.start, now, control })
+}
+
+/// Whether system calls are not traced (tier `sched`). The verifier knows the answer, and removes what is not needed.
+#[inline(always)]
+pub fn calls_untraced() -> bool {
+    offset!(calls_untraced) != MISSING
 }
 
 /// Calls `f` with the record of thread `tid`, inside a write section that readers can see.

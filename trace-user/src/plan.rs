@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::{AttachArgs, MeasureArgs, WriteArgs};
-use crate::collect::Options;
+use crate::cli::{AttachArgs, MeasureArgs, TierArg, WriteArgs};
+use crate::collect::{Options, Tier};
 use crate::failure::{Code, Failure};
 use crate::report::Layout;
 use crate::report::export::{EXTENSIONS, ReportFormat, csv};
@@ -55,6 +55,10 @@ pub fn attach(args: AttachArgs, verbose: u8) -> Result<(Spec, Plan), Failure> {
 /// # Errors
 /// With [`Code::Usage`] for an output without a format.
 pub fn plan(measure: MeasureArgs, write: WriteArgs, verbose: u8) -> Result<Plan, Failure> {
+    if measure.calls > 0 && measure.tier == TierArg::Sched {
+        let why = "tier sched does not see when a call begins";
+        return Err(Failure::new(Code::Usage, "cannot log receives", why).fix("--tier full"));
+    }
     let plan = Plan { options: options(measure), writing: writing(write)?, verbose };
     if let Some(interval) = plan.options.interval {
         check_interval(interval, &plan.writing)?;
@@ -78,17 +82,7 @@ fn check_interval(interval: Duration, writing: &Writing) -> Result<(), Failure> 
 }
 
 fn options(measure: MeasureArgs) -> Options {
-    let MeasureArgs {
-        no_follow,
-        duration,
-        interval,
-        // Both are `full` in this version: no lesser tier exists that `auto` could fall back to.
-        tier: _,
-        calls,
-        btf,
-        by_descriptor,
-        faults,
-    } = measure;
+    let MeasureArgs { no_follow, duration, interval, tier, calls, btf, by_descriptor, faults } = measure;
     Options {
         pids: Vec::new(),
         held: false,
@@ -97,6 +91,10 @@ fn options(measure: MeasureArgs) -> Options {
         interval,
         log_calls: calls,
         by_descriptor,
+        tier: match tier {
+            TierArg::Full | TierArg::Auto => Tier::Full,
+            TierArg::Sched => Tier::Sched,
+        },
         btf,
         ahead: None,
         faults: faults.into(),

@@ -32,6 +32,9 @@ pub struct Snapshot {
     pub pids: Vec<u32>,
     /// Processes seen in the window, by pid.
     pub processes: Vec<Process>,
+    /// Further ones, of which nothing is left but their sum: their threads ended, and were added to those of another process.
+    #[serde(default)]
+    pub processes_summed: u64,
     /// Threads alive at the end, and those that ended within the window, by process and thread id.
     pub threads: Vec<Thread>,
     /// Connections seen, as far as the table held them.
@@ -70,6 +73,13 @@ pub struct Tool {
     /// the command, which is not to be trusted more than the target's names.
     #[serde(default)]
     pub command: Option<Vec<String>>,
+}
+
+impl Tool {
+    /// Whether every hook was asked for; what a lesser tier lacks is `null` in the report.
+    pub fn is_full(&self) -> bool {
+        self.tier == "full"
+    }
 }
 
 /// The machine.
@@ -156,8 +166,11 @@ pub struct Thread {
     pub kernel_io: bool,
     /// Time lived within the window, ns.
     pub lived_ns: u64,
-    /// Time by account, ns; adds up to `lived_ns`.
+    /// Time by account, ns; adds up to `lived_ns`. What the tier does not measure is left out.
     pub ledger: BTreeMap<Account, u64>,
+    /// The part of `unknown` that it was on a CPU, where the tier does not tell user from kernel, ns.
+    #[serde(default)]
+    pub unsplit_ns: u64,
     /// `wait_data` by side, ns.
     pub wait_data_by_side: BTreeMap<Side, u64>,
     /// Receives on sockets.
@@ -516,6 +529,7 @@ impl Thread {
     pub fn merge(&mut self, other: &Thread) {
         self.count += other.count;
         self.lived_ns += other.lived_ns;
+        self.unsplit_ns += other.unsplit_ns;
         for (account, ns) in &other.ledger {
             *self.ledger.entry(*account).or_default() += ns;
         }
@@ -551,7 +565,13 @@ impl Thread {
 
     /// Time on a CPU, ns.
     pub fn on_cpu_ns(&self) -> u64 {
-        Account::ALL.into_iter().filter(|a| a.is_on_cpu()).map(|a| self.ns(a)).sum()
+        let told_apart: u64 = Account::ALL.into_iter().filter(|a| a.is_on_cpu()).map(|a| self.ns(a)).sum();
+        told_apart + self.unsplit_ns
+    }
+
+    /// Time of which is not known where it was spent, ns.
+    pub fn unseen_ns(&self) -> u64 {
+        self.ns(Account::Unknown).saturating_sub(self.unsplit_ns)
     }
 }
 

@@ -46,7 +46,7 @@ fn what_the_kernel_refuses_is_one_clear_message_and_a_documented_exit_code() {
         ("--cmd raw-tracepoint-open", 6),
         ("--cmd prog-load --errno EINVAL", 7),
         ("--cmd map-create --errno ENOMEM", 7),
-        ("--cmd map-update-elem --errno ENOMEM", 1),
+        ("--cmd map-update-elem --errno ENOMEM", 7),
     ] {
         let output = attach(&server, Some(filter), "");
         let said = said(&output);

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use fixtures::Mode;
-use rustix::process::Signal;
+use fixtures::spawn::Fixture;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::machine::wait_for;
 use support::programs::{heeds_signals, serve, trace, wait_until_in, words};
@@ -174,22 +175,34 @@ fn a_partial_file_in_somebodys_directory_is_taken_away_all_the_same() {
     }
     let (server, directory) = (serve(Mode::Epoll, ""), directory());
     std::os::unix::fs::chown(directory.path(), Some(65534), Some(65534)).unwrap();
-    let file = directory.path().join("r.json");
+    // The report may be complete before the second interrupt: then it stays, and that was no test.
+    let was_taken_away = |round: usize| {
+        let file = directory.path().join(format!("{round}.json"));
+        let code = interrupted_twice(&server, &file);
+        if !file.exists() {
+            assert_eq!(code, Some(130));
+            return true;
+        }
+        assert!(complete(&file), "half a report, and exit code {code:?}");
+        false
+    };
+    assert!((0..20).any(was_taken_away), "twenty reports were faster than two interrupts");
+}
+
+/// Attaches with this output file, and interrupts twice: it is stopped in between, so that it does not get far.
+fn interrupted_twice(server: &Fixture, file: &Path) -> Option<i32> {
     let mut command = Command::new(trace());
-    command.args(words(&format!("attach --quiet --pid {} --output", server.pid()))).arg(&file);
+    command.args(words(&format!("attach --quiet --pid {} --output", server.pid()))).arg(file);
     heeds_signals(&mut command);
     let mut child = command.env("SUDO_UID", "65534").stdout(Stdio::null()).spawn().unwrap();
     wait_until_left(child.id(), &[DAC_OVERRIDE, DAC_READ_SEARCH, SYS_PTRACE]);
     assert_eq!(file.metadata().unwrap().uid(), 65534);
-    let send = || rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::INT);
-    send().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(25));
-    // The second one may find that the report was written in the meantime.
-    let _ = send();
-    match child.wait().unwrap().code() {
-        Some(130) => assert!(!file.exists()),
-        code => assert_eq!((code, complete(&file)), (Some(0), true)),
+    let pid = Pid::from_child(&child);
+    for (signal, pause_ms) in [(Signal::INT, 2), (Signal::STOP, 40), (Signal::INT, 0), (Signal::CONT, 0)] {
+        kill_process(pid, signal).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(pause_ms));
     }
+    child.wait().unwrap().code()
 }
 
 fn complete(file: &Path) -> bool {
@@ -209,7 +222,7 @@ fn a_command_of_another_user_still_gets_the_signals() {
     command.env("SUDO_UID", "65534").env("SUDO_GID", "65534").stdout(Stdio::null()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     wait_until_left(child.id(), &[DAC_READ_SEARCH, KILL, SYS_PTRACE]);
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }

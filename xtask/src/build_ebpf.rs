@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::manifest::{Manifest, OBJECT};
+use crate::manifest::{Manifest, OBJECT, Objects};
 use crate::toolchain::{self, DEBIAN_RUSTC, Route, Toolchain};
 use crate::{check, process, workspace};
 
@@ -45,15 +45,19 @@ pub fn build_into(root: &Path, directory: &Path) -> Result<Manifest> {
         "build-ebpf: {}, LLVM {}, bpf-linker {}",
         toolchain.compiler.banner, toolchain.compiler.llvm, toolchain.linker.version
     );
-    let path = compile(root, &toolchain)?;
-    let object = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let manifest = Manifest::new(root, &object, &toolchain)?;
-    manifest.write(directory, &object)?;
-    println!("build-ebpf: {} bytes in {}", object.len(), directory.join(OBJECT).display());
+    let built = compile(root, &toolchain)?;
+    let read = |name: &str| {
+        let path = built.join(name);
+        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let objects = Objects { probes: read("trace-ebpf")?, floor: read("floor")? };
+    let manifest = Manifest::new(root, &objects, &toolchain)?;
+    manifest.write(directory, &objects)?;
+    println!("build-ebpf: {} bytes in {}", objects.probes.len(), directory.join(OBJECT).display());
     Ok(manifest)
 }
 
-/// Compiles and links the probes; returns the object's path.
+/// Compiles and links the probes; returns the directory of the objects.
 fn compile(root: &Path, toolchain: &Toolchain) -> Result<PathBuf> {
     let target = root.join("target/bpf");
     let mut command = cargo(root, toolchain);
@@ -62,7 +66,7 @@ fn compile(root: &Path, toolchain: &Toolchain) -> Result<PathBuf> {
         .args(target_arguments(toolchain.route));
     command.arg("--target-dir").arg(&target);
     process::run(&mut command)?;
-    Ok(target.join(TARGET).join("release/trace-ebpf"))
+    Ok(target.join(TARGET).join("release"))
 }
 
 /// The arguments that choose the target and, where `core` is not prebuilt, build it.

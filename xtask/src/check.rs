@@ -124,7 +124,8 @@ pub fn rebuild(root: &Path) -> Result<()> {
 /// One line about how a fresh build relates to the committed one, of the same sources.
 fn compare(committed: &Manifest, fresh: &Manifest) -> String {
     let tools = |manifest: &Manifest| {
-        let Manifest { rustc, bpf_linker, llvm, sources_sha256: _, object_sha256: _ } = manifest;
+        let Manifest { rustc, bpf_linker, llvm, sources_sha256: _, object_sha256: _, floor_sha256: _ } =
+            manifest;
         format!("{rustc}, LLVM {llvm}, bpf-linker {bpf_linker}")
     };
     if committed.object_sha256 == fresh.object_sha256 {
@@ -148,6 +149,7 @@ mod tests {
         Manifest {
             sources_sha256: "s".into(),
             object_sha256: object.into(),
+            floor_sha256: "f".into(),
             rustc: rustc.into(),
             bpf_linker: "0.13.0".into(),
             llvm: "22.1.8".into(),

@@ -3,6 +3,7 @@
 //! A task prints what it is about to do before it does it, and an error names the command that fixes it.
 //! Nothing here is needed to build or run `trace` itself: the probes' object is committed.
 
+mod bench;
 mod build_ebpf;
 mod check;
 mod fuzz;
@@ -12,6 +13,7 @@ mod process;
 mod reliability;
 mod setup;
 mod soak;
+mod table;
 mod test;
 mod toolchain;
 mod truth;
@@ -40,6 +42,8 @@ enum Task {
     Test(test::Args),
     /// Measure real servers whose models are known, compare, and write docs/ACCURACY.md
     Truth(truth::Args),
+    /// Measure what tracing costs, beside other tools, and write docs/BENCHMARKS.md
+    Bench(bench::Args),
     /// Run tests under Debian's kernels 6.1 and 6.12 in QEMU
     Vm(vm::Args),
 }
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         Task::Soak(args) => soak::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Truth(args) => truth::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Vm(args) => vm::run(&args),
     };
     match done {

@@ -16,12 +16,23 @@ use crate::workspace;
 /// The name of the object file.
 pub const OBJECT: &str = "trace.bpf.o";
 
+/// The name of the object with empty programs, which `cargo xtask bench` compares with.
+pub const FLOOR: &str = "floor.bpf.o";
+
 /// The name of the manifest file.
 const MANIFEST: &str = "MANIFEST.json";
 
 /// What is hashed file by file.
 const SOURCES: [&str; 4] =
     ["trace-common/Cargo.toml", "trace-common/src", "trace-ebpf/Cargo.toml", "trace-ebpf/src"];
+
+/// What a build makes.
+pub struct Objects {
+    /// The probes, embedded by `trace`.
+    pub probes: Vec<u8>,
+    /// The empty programs.
+    pub floor: Vec<u8>,
+}
 
 /// The manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +41,8 @@ pub struct Manifest {
     pub sources_sha256: String,
     /// Hash of the object file.
     pub object_sha256: String,
+    /// Hash of the object with empty programs.
+    pub floor_sha256: String,
     /// The first line of `rustc -vV`.
     pub rustc: String,
     /// The version of bpf-linker.
@@ -39,11 +52,12 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The manifest of an object just built from the sources as they are.
-    pub fn new(root: &Path, object: &[u8], toolchain: &Toolchain) -> Result<Self> {
+    /// The manifest of objects just built from the sources as they are.
+    pub fn new(root: &Path, objects: &Objects, toolchain: &Toolchain) -> Result<Self> {
         Ok(Self {
             sources_sha256: sources_sha256(root)?,
-            object_sha256: hex(Sha256::digest(object).as_slice()),
+            object_sha256: hex(Sha256::digest(&objects.probes).as_slice()),
+            floor_sha256: hex(Sha256::digest(&objects.floor).as_slice()),
             rustc: toolchain.compiler.banner.clone(),
             bpf_linker: toolchain.linker.version.clone(),
             llvm: toolchain.compiler.llvm.clone(),
@@ -57,33 +71,35 @@ impl Manifest {
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
     }
 
-    /// Writes the object and its manifest into a directory.
-    pub fn write(&self, directory: &Path, object: &[u8]) -> Result<()> {
+    /// Writes the objects and their manifest into a directory.
+    pub fn write(&self, directory: &Path, objects: &Objects) -> Result<()> {
         let put = |name: &str, bytes: &[u8]| {
             let path = directory.join(name);
             fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
         };
         fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        put(OBJECT, object)?;
+        put(OBJECT, &objects.probes)?;
+        put(FLOOR, &objects.floor)?;
         put(MANIFEST, format!("{}\n", serde_json::to_string_pretty(self)?).as_bytes())
     }
 
-    /// Compares the manifest in `directory` with the object beside it and with the sources in `root`.
+    /// Compares the manifest in `directory` with the objects beside it and with the sources in `root`.
     ///
     /// # Errors
     /// When either does not match; the message names both hashes and the command that rebuilds.
     pub fn verify(root: &Path, directory: &Path) -> Result<Self> {
         let manifest = Self::read(directory)?;
-        let path = directory.join(OBJECT);
-        let object = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let fix = "rebuild it: `cargo xtask build-ebpf`, and commit trace-ebpf/prebuilt";
-        let found = hex(Sha256::digest(&object).as_slice());
-        if found != manifest.object_sha256 {
-            let expected = &manifest.object_sha256;
-            bail!(
-                "{} is not the object of its manifest (sha256 {found}, not {expected}); {fix}",
-                path.display()
-            );
+        for (name, expected) in [(OBJECT, &manifest.object_sha256), (FLOOR, &manifest.floor_sha256)] {
+            let path = directory.join(name);
+            let object = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let found = hex(Sha256::digest(&object).as_slice());
+            if found != *expected {
+                bail!(
+                    "{} is not the object of its manifest (sha256 {found}, not {expected}); {fix}",
+                    path.display()
+                );
+            }
         }
         let sources = sources_sha256(root)?;
         if sources != manifest.sources_sha256 {

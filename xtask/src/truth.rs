@@ -8,11 +8,11 @@ mod axis;
 mod fault;
 mod lab;
 mod label;
-mod markdown;
 mod measure;
 mod page;
 mod report;
 mod score;
+mod tiers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,6 +60,9 @@ pub struct Args {
     /// Measure with this `trace` instead of one built now
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Measure in this tier; what is seen under load is compared with what was kept of tier full
+    #[arg(long, value_name = "TIER", default_value = FULL)]
+    tier: String,
     /// Write the page here; default: docs/ACCURACY.md after a complete run, else target/truth/ACCURACY.md
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
@@ -68,14 +71,20 @@ pub struct Args {
     enforce_server: bool,
 }
 
+/// The tier whose measurements are kept.
+const FULL: &str = "full";
+
 impl Args {
     fn window_ms(&self) -> u64 {
         self.window.unwrap_or(if self.subset.is_some() { 2000 } else { 2500 })
     }
 
-    /// Where reports go, below the state: a subset's, whose windows are shorter, do not replace the others.
+    /// Where reports go, below the state: a subset's, whose windows are shorter, do not replace the others, nor do those of
+    /// another tier.
     fn reports(&self) -> String {
-        self.subset.as_ref().map_or_else(|| "reports".into(), |subset| format!("reports-{subset}"))
+        let tier = (self.tier != FULL).then_some(self.tier.as_str());
+        let which = self.subset.as_deref().into_iter().chain(tier);
+        which.fold("reports".into(), |name, which| format!("{name}-{which}"))
     }
 }
 
@@ -118,8 +127,14 @@ pub fn run(args: &Args) -> Result<()> {
     let missing = installed(&lab, args, &chosen)?;
     let trace = tool(args, &root)?;
     let reports = lab.directory(&args.reports())?;
-    let measurement =
-        Measurement::new(&lab, &trace, reports, args.window_ms(), args.keep_snapshots.as_deref())?;
+    let measurement = Measurement::new(
+        &lab,
+        &trace,
+        reports,
+        args.window_ms(),
+        &args.tier,
+        args.keep_snapshots.as_deref(),
+    )?;
     let observations = all(&measurement, &chosen, &missing, args.subset.is_some());
     finish(&root, args, &chosen, &observations, (missing, commit))
 }
@@ -199,6 +214,9 @@ fn finish(
 ) -> Result<()> {
     let state = root.join(lab::STATE);
     let measured = chosen.labels.len() - missing.len();
+    if args.tier != FULL {
+        return compare(root, args, chosen, observations, &state);
+    }
     let default = if chosen.complete && measured >= ENOUGH_TO_PUBLISH {
         root.join("docs/ACCURACY.md")
     } else {
@@ -219,6 +237,27 @@ fn finish(
     }
     faults.iter().for_each(|fault| println!("truth: FAIL: {fault}"));
     bail!("{} fault(s); the reports are in {}", faults.len(), state.join(args.reports()).display())
+}
+
+/// Says how far the I/O models under load are those that tier full gave to the measurements that are kept, and writes that.
+fn compare(
+    root: &Path,
+    args: &Args,
+    chosen: &Chosen,
+    observations: &[Observation],
+    state: &Path,
+) -> Result<()> {
+    let kept = root.join("truth/snapshots");
+    let full = Lab::new(root).directory("reports-kept")?;
+    judge_anew(args, root, &kept, &full, chosen)?;
+    let page = tiers::compare(&args.tier, observations, &full);
+    let file = args.page.clone().unwrap_or_else(|| state.join(format!("TIER-{}.md", args.tier)));
+    write(&file, &page.text)?;
+    println!("{}\ntruth: wrote {}", page.summary, file.display());
+    if page.share < tiers::LEAST {
+        bail!("{:.1} % are equal, {:.0} % are asked for", 100.0 * page.share, 100.0 * tiers::LEAST);
+    }
+    Ok(())
 }
 
 /// What the options choose of what there is.

@@ -119,6 +119,8 @@ impl ReportFormatArg {
 pub enum TierArg {
     /// All hooks
     Full,
+    /// All but those on system calls: no call on this machine pays for it, and less is known
+    Sched,
     /// The best there is
     Auto,
 }

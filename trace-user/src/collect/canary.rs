@@ -102,7 +102,8 @@ fn drive(near: &mut UnixStream, proc: &Proc, pid: u32, tid: u32) -> Result<()> {
     for _ in READY..RECEIVES {
         let begin = Instant::now();
         while proc
-            .in_call(pid, tid)
+            .call(pid, tid)
+            .flatten()
             .is_none_or(|(nr, _)| nr != libc::SYS_read as u32 && nr != libc::SYS_recvfrom as u32)
         {
             if begin.elapsed() > DEADLINE {
@@ -112,7 +113,7 @@ fn drive(near: &mut UnixStream, proc: &Proc, pid: u32, tid: u32) -> Result<()> {
         }
         near.write_all(&[0; SIZE])?;
         let mut spins = 0;
-        while proc.in_call(pid, tid).is_some() && spins < 1_000 {
+        while proc.call(pid, tid).flatten().is_some() && spins < 1_000 {
             spins += 1;
             std::thread::yield_now();
         }

@@ -44,7 +44,8 @@ pub fn thread(record: &Record, comm: String, span: Span) -> Thread {
         count: 1,
         kernel_io: record.flags & flag::KERNEL_IO != 0,
         lived_ns,
-        ledger: Account::ALL.into_iter().map(|a| (a, record.ledger[a.index()])).collect(),
+        ledger: ledger(record),
+        unsplit_ns: record.unsplit,
         wait_data_by_side: wait_by_side(record),
         receives: record.receives,
         receive_syscall: (record.receives.calls > 0)
@@ -81,6 +82,13 @@ pub fn thread(record: &Record, comm: String, span: Span) -> Thread {
         waited_before: record.flags & flag::WAITED_BEFORE != 0,
         silent: false,
     }
+}
+
+/// Where calls are not traced, no account for time in them is measured, and none for time outside.
+fn ledger(record: &Record) -> BTreeMap<Account, u64> {
+    let unsplit = record.flags & flag::UNSPLIT != 0;
+    let measured = |a: &Account| !(unsplit && matches!(a, Account::Kernel | Account::User));
+    Account::ALL.into_iter().filter(measured).map(|a| (a, record.ledger[a.index()])).collect()
 }
 
 /// `wait_data` by side; what a receive in flight has waited so far belongs to the side that is known of it.

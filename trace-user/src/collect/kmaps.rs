@@ -15,6 +15,8 @@ use trace_common::thread::{Thread, flag};
 use trace_common::turn::{PARTS, Part, Turns};
 use trace_common::uring::Ring;
 
+use super::Tier;
+
 /// A foreign plain type as a map value.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -69,14 +71,15 @@ pub struct Maps {
     distributions: PerCpuArray<MapData, Plain<Histogram>>,
     logged: RingBuf<MapData>,
     bytes: u64,
+    tier: Tier,
 }
 
 impl Maps {
-    /// Takes all maps out of the loaded object.
+    /// Takes all maps out of the object loaded for `tier`.
     ///
     /// # Errors
     /// If one is missing or of another type: the object is not of this build.
-    pub fn take(ebpf: &mut Ebpf) -> Result<Maps> {
+    pub fn take(ebpf: &mut Ebpf, tier: Tier) -> Result<Maps> {
         let bytes = total_bytes(ebpf);
         let slots = Slots::map(take(ebpf, "SLOTS")?)?;
         Ok(Maps {
@@ -94,6 +97,7 @@ impl Maps {
             distributions: PerCpuArray::try_from(take(ebpf, "DISTRIBUTIONS")?)?,
             logged: RingBuf::try_from(take(ebpf, "LOGGED")?)?,
             bytes,
+            tier,
         })
     }
 
@@ -134,6 +138,9 @@ impl Maps {
         let mut record = Thread::unseen(tid, tgid);
         if kernel_io {
             record.flags |= flag::KERNEL_IO;
+        }
+        if self.tier == Tier::Sched {
+            record.flags |= flag::UNSPLIT;
         }
         self.slots.write(slot, &record);
         self.tid_slot.set(tid, slot, 0).with_context(|| format!("thread {tid} is beyond pid_max"))

@@ -1,9 +1,14 @@
 //! Loads the object into the kernel and attaches its programs.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
+use super::Tier;
 use crate::kernel::btf::Facts;
+use crate::kernel::proc::Proc;
 use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
+use trace_common::kernel::{MISSING, Offsets};
 
 /// One program, and where it is attached.
 #[derive(Clone, Copy, Debug)]
@@ -70,8 +75,40 @@ pub struct Sizes {
     pub pid_max: u32,
     /// Records of threads.
     pub slots: u32,
-    /// Most entries of every map beside them; for tests.
+    /// Records of connections, and of requests in flight on rings. Where they do not suffice, the one that was used
+    /// longest ago gives way.
+    pub conns: u32,
+    /// Most entries of the maps beside them; for tests.
     pub limit: Option<u32>,
+}
+
+/// Fewest records of threads. One takes 1.8 KB.
+const MIN_SLOTS: u32 = 4_096;
+/// Fewest records of connections, and most: that many take 100 MB of the kernel's memory.
+const CONNS: RangeInclusive<u32> = 16_384..=262_144;
+
+impl Sizes {
+    /// For these processes: twice what they have, since they may come to have more.
+    pub fn of(proc: &Proc, pids: &BTreeSet<u32>) -> Sizes {
+        let twice = |count: &dyn Fn(u32) -> usize| {
+            let sum: usize = pids.iter().map(|pid| count(*pid)).sum();
+            u32::try_from(sum).unwrap_or(u32::MAX).saturating_mul(2)
+        };
+        let slots = twice(&|pid| proc.threads(pid).len()).max(MIN_SLOTS);
+        let conns = twice(&|pid| proc.descriptors(pid)).clamp(*CONNS.start(), *CONNS.end());
+        Sizes { pid_max: proc.pid_max(), slots, conns, limit: None }
+    }
+
+    /// With maps of so many entries, if any.
+    pub fn limited(self, limit: Option<u32>) -> Sizes {
+        let slots = limit.unwrap_or(self.slots);
+        Sizes { slots, conns: limit.unwrap_or(self.conns), limit, ..self }
+    }
+
+    /// For a trial, with so many records of threads.
+    pub fn small(proc: &Proc, slots: u32) -> Sizes {
+        Sizes { pid_max: proc.pid_max(), slots, conns: *CONNS.start(), limit: None }
+    }
 }
 
 /// Why the probes could not be loaded.
@@ -110,8 +147,8 @@ pub struct Probes {
     pub degraded: Vec<(&'static str, &'static str)>,
 }
 
-/// Loads `object` and attaches all of its hooks but those that this kernel refuses and that can be done without, and those
-/// `without` names.
+/// Loads `object` and attaches all hooks of a tier but those that this kernel refuses and that can be done without, and
+/// those that `without` names.
 ///
 /// # Errors
 /// If the kernel refuses the object, or a hook that nothing can replace.
@@ -120,14 +157,15 @@ pub fn load(
     btf_path: &Path,
     facts: &Facts,
     sizes: Sizes,
+    tier: Tier,
     without: &[String],
 ) -> Result<Probes, LoadError> {
     if let Some(name) = without.iter().find(|name| HOOKS.iter().all(|hook| hook.program != **name)) {
         return Err(LoadError::Unknown(name.clone()));
     }
-    let (mut ebpf, btf) = open(object, btf_path, facts, sizes)?;
+    let (mut ebpf, btf) = open(object, btf_path, facts, sizes, tier)?;
     let mut degraded = Vec::new();
-    for hook in HOOKS {
+    for hook in HOOKS.into_iter().filter(|hook| tier.has(hook.program)) {
         match (without.iter().any(|name| name == hook.program), hook.lost) {
             (true, Some(lost)) => degraded.push((hook.program, lost)),
             (true, None) => return Err(LoadError::Withheld(hook.program)),
@@ -145,8 +183,15 @@ pub fn load(
 ///
 /// # Errors
 /// If the kernel refuses a map, or its types cannot be used.
-pub fn open(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Result<(Ebpf, Btf), LoadError> {
-    let words = facts.offsets.words();
+pub fn open(
+    object: &[u8],
+    btf_path: &Path,
+    facts: &Facts,
+    sizes: Sizes,
+    tier: Tier,
+) -> Result<(Ebpf, Btf), LoadError> {
+    let calls_untraced = if tier == Tier::Full { MISSING } else { 0 };
+    let words = Offsets { calls_untraced, ..facts.offsets }.words();
     let btf = Btf::parse_file(btf_path, aya::Endianness::default())?;
     let mut loader = EbpfLoader::new();
     if let Some(entries) = sizes.limit {
@@ -160,6 +205,9 @@ pub fn open(object: &[u8], btf_path: &Path, facts: &Facts, sizes: Sizes) -> Resu
         .map_max_entries("TID_SLOT", sizes.pid_max)
         .map_max_entries("SLOTS", sizes.slots)
         .map_max_entries("FREE_SLOTS", sizes.slots)
+        .map_max_entries("CONNS", sizes.conns)
+        .map_max_entries("MULTISHOTS", sizes.conns)
+        .map_max_entries("REQUESTS", sizes.conns)
         .load(object)?;
     Ok((ebpf, btf))
 }

@@ -9,9 +9,11 @@ mod kmaps;
 mod load;
 mod loss;
 pub mod object;
+mod pace;
 mod permitted;
 mod session;
 mod silent;
+mod tier;
 pub mod trial;
 
 use std::path::PathBuf;
@@ -20,6 +22,8 @@ use std::time::Duration;
 use crate::failure::Failure;
 use crate::kernel::drop::Ahead;
 use crate::snapshot::Snapshot;
+
+pub use tier::Tier;
 
 /// What to measure, fully resolved: no option of the command line is looked at beyond this.
 #[derive(Clone, Debug)]
@@ -38,6 +42,8 @@ pub struct Options {
     pub log_calls: u32,
     /// Resolve receives by descriptor although the kernel has `sock_recv_length`.
     pub by_descriptor: bool,
+    /// What to hook into.
+    pub tier: Tier,
     /// Where the kernel's BTF is.
     pub btf: PathBuf,
     /// What the caller still has to do after the probes are attached: all rights beyond that are given up then. `None`: none
@@ -69,6 +75,13 @@ pub enum Progress {
         processes: usize,
         /// Threads.
         threads: usize,
+    },
+    /// The records were read.
+    Read {
+        /// Threads in the snapshot, ended ones that are listed included.
+        threads: usize,
+        /// How long it took; at the end of the window with what `/proc` says of them.
+        took: Duration,
     },
     /// A first verdict can be given on what was seen so far.
     Interim(Box<Snapshot>),

@@ -15,7 +15,7 @@ use super::cost::Sampler;
 use super::kmaps::{Brief, Maps};
 use super::load::{self, LoadError, Probes, Sizes};
 use super::loss::{self, Noticed};
-use super::{Options, Progress, canary, clock, held, object, permitted, silent};
+use super::{Options, Progress, canary, clock, held, object, pace, permitted, silent};
 use crate::failure::{Code, Failure};
 use crate::kernel::btf::{BtfError, Facts};
 use crate::kernel::drop;
@@ -24,12 +24,8 @@ use crate::snapshot::{
     Calibration, EndedBy, Host, Listener, Peer, Process, Schedstat, Snapshot, Thread, Tool, Window,
 };
 
-/// Fewest records of threads; more are made where the target has more.
-const MIN_SLOTS: u32 = 4_096;
 /// Passes over `/proc` until one finds no thread without a record.
 const MAX_PASSES: u32 = 50;
-/// How often the records of ended threads are folded and interrupts are looked for.
-const TICK: Duration = Duration::from_millis(20);
 /// Ended threads listed one by one; further ones are summed up per process.
 const MAX_ENDED: usize = 1_000;
 /// Processes born in the window whose listeners are looked for at its end; each takes a read of `/proc/PID/fd`.
@@ -38,8 +34,19 @@ const MAX_LOOKS: usize = 64;
 const LEAD: u64 = 200_000;
 /// How long handlers that were in flight when the gate shut may take to finish.
 const GRACE: Duration = Duration::from_millis(2);
-/// When the first interim snapshot is taken, and how often after it.
+/// When the first interim snapshot is taken: what a busy server did until then decides.
+const FIRST_INTERIM: Duration = Duration::from_millis(500);
+/// How often after it.
 const INTERIM: Duration = Duration::from_secs(1);
+/// How often the table of thread ids is asked, too, which records are in use: a thread whose end was booked says so in its
+/// record.
+const THOROUGH: Duration = Duration::from_secs(1);
+
+/// What a fold found.
+struct Folded {
+    living: usize,
+    freed: usize,
+}
 
 /// A measurement under way. Dropping it detaches everything.
 pub struct Session<'a> {
@@ -57,6 +64,7 @@ pub struct Session<'a> {
     names: BTreeMap<u32, String>,
     baseline: BTreeMap<u32, Schedstat>,
     processes: BTreeMap<u32, Process>,
+    processes_summed: u64,
     ended: Vec<Thread>,
     calls: Vec<LoggedCall>,
     noticed: Noticed,
@@ -74,7 +82,7 @@ impl<'a> Session<'a> {
         progress(Progress::Step("loading the probes"));
         let object = object::bytes().map_err(|e| Failure::internal("the probe object cannot be read", e))?;
         let mut probes = load_probes(options, &object, &proc)?;
-        let mut maps = Maps::take(&mut probes.ebpf).map_err(broken)?;
+        let mut maps = Maps::take(&mut probes.ebpf, options.tier).map_err(broken)?;
         for slot in 1..maps.slot_count() {
             maps.free(slot).map_err(broken)?;
         }
@@ -95,7 +103,7 @@ impl<'a> Session<'a> {
         control.rq_offset = rq_offset;
         let tool = Tool {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            tier: "full".to_owned(),
+            tier: options.tier.name().to_owned(),
             object_sha256: object::sha256(&object),
             command: Some(std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()),
         };
@@ -113,6 +121,7 @@ impl<'a> Session<'a> {
             names: BTreeMap::new(),
             baseline: BTreeMap::new(),
             processes: BTreeMap::new(),
+            processes_summed: 0,
             ended: Vec::new(),
             calls: Vec::new(),
             noticed: Noticed::default(),
@@ -239,8 +248,9 @@ impl<'a> Session<'a> {
     ) -> Result<Snapshot, Failure> {
         let begun = Instant::now();
         let deadline = self.options.duration.map(|d| begun + d);
-        let mut next_interim = begun + INTERIM;
+        let mut next_interim = begun + FIRST_INTERIM;
         let mut next_interval = self.options.interval.map(|every| begun + every);
+        let mut next_thorough = begun;
         self.sampler = Sampler::begin(&self.probes.ebpf);
         if let Some(ahead) = self.options.ahead {
             drop::all_but(ahead)?;
@@ -254,12 +264,22 @@ impl<'a> Session<'a> {
                 break EndedBy::Duration;
             }
             self.sampler.poll(&self.probes.ebpf, false);
-            if self.fold().map_err(broken)? == 0 {
+            let thorough = now >= next_thorough;
+            if thorough {
+                next_thorough = now + THOROUGH;
+            }
+            let Folded { living, freed } = self.fold(thorough).map_err(broken)?;
+            if living == 0 {
                 break EndedBy::TargetExit;
             }
+            let spare = (self.maps.slot_count() as usize).saturating_sub(living);
+            let pause = pace::after_fold(now.elapsed(), freed, spare);
             if now >= next_interim {
-                next_interim = now + INTERIM;
-                progress(Progress::Interim(Box::new(self.so_far()?)));
+                let begun = Instant::now();
+                let snapshot = self.so_far()?;
+                progress(Progress::Read { threads: snapshot.threads.len(), took: begun.elapsed() });
+                progress(Progress::Interim(Box::new(snapshot)));
+                next_interim = now + pace::after_interim(INTERIM, begun.elapsed());
             }
             if let (Some(next), Some(every)) = (next_interval, self.options.interval)
                 && now >= next
@@ -268,10 +288,14 @@ impl<'a> Session<'a> {
                 next_interval = Some(next.max(now - every) + every);
                 progress(Progress::Interval(Box::new(self.so_far()?)));
             }
-            let until = deadline.map_or(TICK, |d| d.saturating_duration_since(Instant::now()).min(TICK));
+            let due = [deadline, next_interval].into_iter().flatten().min();
+            let until = due.map_or(pause, |due| due.saturating_duration_since(Instant::now()).min(pause));
             std::thread::sleep(until);
         };
-        self.finish(ended_by)
+        let asked = Instant::now();
+        let snapshot = self.finish(ended_by)?;
+        progress(Progress::Read { threads: snapshot.threads.len(), took: asked.elapsed() });
+        Ok(snapshot)
     }
 
     /// What was seen since the window's start; threads without an event stay unknown until its end.
@@ -280,15 +304,17 @@ impl<'a> Session<'a> {
         self.snapshot(span, EndedBy::Open, &BTreeMap::new(), &BTreeMap::new())
     }
 
-    /// Folds the records of ended threads and frees them; returns how many threads live.
-    fn fold(&mut self) -> anyhow::Result<usize> {
+    /// Folds the records of ended threads and frees them. If `thorough`, it also frees those of threads that ended without
+    /// that being booked, as before the window was open.
+    fn fold(&mut self, thorough: bool) -> anyhow::Result<Folded> {
         let fresh = self.maps.logged();
         let room = (self.options.log_calls as usize).saturating_sub(self.calls.len());
         self.calls.extend(fresh.into_iter().take(room));
-        let mut living = 0;
+        let mut found = Folded { living: 0, freed: 0 };
         for brief in self.in_use() {
-            if self.maps.slot_of(brief.tid) == brief.slot {
-                living += 1;
+            let ask = thorough || brief.sched == Sched::Dead as u8;
+            if !ask || self.maps.slot_of(brief.tid) == brief.slot {
+                found.living += 1;
                 self.note_newborn(brief);
                 continue;
             }
@@ -302,8 +328,9 @@ impl<'a> Session<'a> {
             }
             self.names.remove(&brief.tid);
             self.maps.free(brief.slot)?;
+            found.freed += 1;
         }
-        Ok(living)
+        Ok(found)
     }
 
     fn note_newborn(&mut self, record: Brief) {
@@ -329,6 +356,9 @@ impl<'a> Session<'a> {
             let of_others = || self.ended.iter().rposition(|t| !asked_for(t) && alike(t));
             let sum = same.or_else(|| if asked_for(&thread) { None } else { of_others() });
             if let Some(sum) = sum {
+                // A process ends with its first thread, or is listed by another one of its own.
+                let unlisted = thread.tid == thread.pid && !self.processes.contains_key(&thread.pid);
+                self.processes_summed += u64::from(unlisted);
                 self.ended[sum].merge(&thread);
                 return;
             }
@@ -372,7 +402,7 @@ impl<'a> Session<'a> {
         let stats: BTreeMap<u32, Schedstat> =
             living.iter().filter_map(|r| Some((r.tid, self.proc.schedstat(r.tgid, r.tid)?))).collect();
         std::thread::sleep(GRACE);
-        self.fold().map_err(broken)?;
+        self.fold(false).map_err(broken)?;
         self.count_missed();
         let born = self.processes.values().filter(|p| p.alive && p.listens.is_none());
         for pid in born.map(|p| p.pid).take(MAX_LOOKS).collect::<Vec<_>>() {
@@ -385,12 +415,15 @@ impl<'a> Session<'a> {
     fn count_missed(&mut self) {
         for pid in self.tree() {
             for tid in self.proc.threads(pid) {
+                if self.maps.slot_of(tid) != 0 {
+                    continue;
+                }
                 // A thread younger than the window's end has no record and is none of ours.
                 let old = self.proc.stat(pid, tid).is_some_and(|s| {
                     let ns = s.start_ticks * (1_000_000_000 / rustix::param::clock_ticks_per_second());
                     ns + 50_000_000 < self.control.end && !matches!(s.state, 'Z' | 'X')
                 });
-                self.noticed.threads_missed += u64::from(old && self.maps.slot_of(tid) == 0);
+                self.noticed.threads_missed += u64::from(old);
             }
         }
         for process in self.processes.values_mut() {
@@ -437,6 +470,7 @@ impl<'a> Session<'a> {
             window: self.window(span, ended_by),
             pids: self.options.pids.clone(),
             processes: self.processes.values().cloned().collect(),
+            processes_summed: self.processes_summed,
             threads,
             connections: connections.iter().map(convert::connection).collect(),
             peers,
@@ -518,11 +552,10 @@ fn kind(thread: &Thread) -> (bool, bool, bool, bool) {
 fn load_probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
     let facts = Facts::read(&options.btf, load::tracepoints()).map_err(no_btf)?;
     give_back();
-    let threads: usize = options.pids.iter().map(|p| proc.threads(*p).len()).sum();
-    let slots = MIN_SLOTS.max((threads as u32).saturating_mul(2));
-    let limit = options.faults.map_entries;
-    let sizes = Sizes { pid_max: proc.pid_max(), slots: limit.unwrap_or(slots), limit };
-    let probes = load::load(object, &options.btf, &facts, sizes, &options.faults.without).map_err(refused);
+    let pids = if options.follow { proc.tree(&options.pids) } else { options.pids.iter().copied().collect() };
+    let sizes = Sizes::of(proc, &pids).limited(options.faults.map_entries);
+    let (tier, without) = (options.tier, &options.faults.without);
+    let probes = load::load(object, &options.btf, &facts, sizes, tier, without).map_err(refused);
     give_back();
     probes
 }

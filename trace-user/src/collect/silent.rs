@@ -2,7 +2,7 @@
 
 use trace_common::account::{Account, SleepFacts, sleep_account, state};
 use trace_common::syscall::{CallClass, FileKind, class_of};
-use trace_common::thread::Thread as Record;
+use trace_common::thread::{Thread as Record, flag};
 
 use super::convert::{self, Span};
 use crate::kernel::names;
@@ -23,8 +23,8 @@ pub struct Sample {
 /// Samples thread `tid`.
 pub fn sample(proc: &Proc, pid: u32, tid: u32) -> Option<Sample> {
     let state = proc.stat(pid, tid)?.state;
-    let in_call = proc.in_call(pid, tid);
-    let readable = proc.may_read_call(pid, tid);
+    let call = proc.call(pid, tid);
+    let (readable, in_call) = (call.is_some(), call.flatten());
     let mut sample = Sample { state, readable, in_call, kind: FileKind::Unknown, no_descriptors: false };
     if let Some((nr, args)) = in_call {
         let class = class_of(nr);
@@ -73,6 +73,10 @@ pub fn thread(
     let window = span.end.saturating_sub(span.start);
     let mut closed = *record;
     closed.ledger[account.index()] = window;
+    if record.flags & flag::UNSPLIT != 0 && account == Account::User {
+        (closed.ledger[account.index()], closed.ledger[Account::Unknown.index()]) = (0, window);
+        closed.unsplit = window;
+    }
     let mut thread = convert::thread(&closed, comm, span);
     thread.silent = true;
     if account.is_sleep() {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use trace_common::kernel::{Control, MISSING};
 
+use super::Tier;
 use super::kmaps::Maps;
 use super::load::{self, HOOKS, Hook, LoadError, Sizes};
 use super::session::{broken, no_btf, refused};
@@ -69,8 +70,8 @@ impl Trial {
         let facts = Facts::read(btf_path, load::tracepoints()).map_err(no_btf)?;
         self.fields = Some(fields(&facts));
         let proc = Proc::system();
-        let sizes = Sizes { pid_max: proc.pid_max(), slots: SLOTS, limit: None };
-        let (mut ebpf, btf) = load::open(&object, btf_path, &facts, sizes).map_err(refused)?;
+        let sizes = Sizes::small(&proc, SLOTS);
+        let (mut ebpf, btf) = load::open(&object, btf_path, &facts, sizes, Tier::Full).map_err(refused)?;
         for hook in HOOKS {
             let outcome = self.outcome(hook, load::attach(&mut ebpf, &btf, &facts, hook));
             self.hooks.push((hook.program, outcome));
@@ -78,7 +79,7 @@ impl Trial {
         if !sing || self.failure.is_some() {
             return Ok(());
         }
-        let mut maps = Maps::take(&mut ebpf).map_err(broken)?;
+        let mut maps = Maps::take(&mut ebpf, Tier::Full).map_err(broken)?;
         for slot in 1..maps.slot_count() {
             maps.free(slot).map_err(broken)?;
         }

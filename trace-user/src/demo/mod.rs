@@ -14,7 +14,7 @@ use fixtures::spawn::Program;
 use serde::Serialize;
 
 use crate::cli::{DemoArgs, FormatArg};
-use crate::collect::{self, Faults, Options, Progress};
+use crate::collect::{self, Faults, Options, Progress, Tier};
 use crate::failure::{Code, Failure};
 use crate::model;
 use crate::run::line::Line;
@@ -138,6 +138,7 @@ fn play(scene: &Scene, btf: &Path, stop: &dyn Fn() -> bool) -> Result<Row, Failu
         interval: None,
         log_calls: 0,
         by_descriptor: false,
+        tier: Tier::Full,
         btf: btf.to_path_buf(),
         ahead: None,
         faults: Faults::default(),

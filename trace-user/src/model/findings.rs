@@ -78,6 +78,13 @@ fn idle(snapshot: &Snapshot, verdict: &IoVerdict) -> Option<Finding> {
 /// What this run cannot see, each a sentence.
 pub fn blind_spots(snapshot: &Snapshot) -> Vec<String> {
     let mut spots = vec!["Time in interrupts lies inside user, kernel and copy.".to_owned()];
+    if snapshot.tool.tier == "sched" {
+        spots.push(
+            "Tier sched sees no system call begin or end: time on a CPU outside of copies is not told apart (it is in \
+             unknown), and accepts and readiness waits count only if they slept; no sends, turns, loops or hand-overs."
+                .to_owned(),
+        );
+    }
     if snapshot.threads.iter().any(|t| t.announced.rings > 0) {
         spots.push(
             "What an io_uring does in task work before its first copied byte counts as user time.".to_owned(),

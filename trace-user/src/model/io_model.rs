@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::tally::{Tally, share};
 use super::thresholds::{
-    HIGH_EPISODES, HIGH_LOWER_BOUND, LOSS_TOLERANCE, LOW_LEAD, NARROW_SHARE, SPIN_THEN_SLEEP,
-    UNDECIDED_SHARE, WIDTH_CONNECTIONS, WINNER_SHARE,
+    HIGH_EPISODES, HIGH_LOWER_BOUND, LOSS_TOLERANCE, LOW_LEAD, MOSTLY_UNDECIDED, NARROW_SHARE,
+    SPIN_THEN_SLEEP, UNDECIDED_SHARE, WIDTH_CONNECTIONS, WINNER_SHARE,
 };
 use super::verdict::{Alternative, Confidence, Evidence, IoModel, IoVerdict, Kind};
 use super::{counted, wilson};
@@ -28,6 +28,8 @@ pub struct Limits {
     pub threads_missed: u64,
     /// Whether the canary was seen exactly; `None` if nothing of it was seen.
     pub canary: Option<bool>,
+    /// Whether it was measured in a lesser tier than `full`.
+    pub below_full: bool,
     /// Whether signals were traced.
     pub signals_seen: bool,
     /// Hooks that are not there and without which one of the models cannot be seen.
@@ -44,8 +46,11 @@ pub fn decide(tally: &Tally, limits: Limits) -> IoVerdict {
     if tally.never_waited() {
         return never_waited(tally);
     }
+    if limits.below_full && tally.watched() {
+        return watched(tally, limits);
+    }
     let decided = tally.decided();
-    if decided == 0 {
+    if share(tally.undecided, tally.undecided + decided) > MOSTLY_UNDECIDED || decided == 0 {
         return nothing_seen(tally);
     }
     if narrow_is_undecided(tally) {
@@ -92,6 +97,10 @@ fn named(
     } else {
         Some(Confidence::Medium)
     };
+    // What a lesser tier could not decide may have been the waits over several.
+    let open =
+        emulated && limits.below_full && share(tally.undecided, tally.undecided + decided) >= UNDECIDED_SHARE;
+    let confidence = if open { confidence.min(Some(Confidence::Low)) } else { confidence };
     let confidence = if contradicts { confidence.min(Some(Confidence::Medium)) } else { confidence };
     let settle = (confidence != Some(Confidence::High)).then(|| {
         "More load from at least three connections while trace is attached would settle it.".to_owned()
@@ -187,7 +196,8 @@ fn blind() -> IoVerdict {
 fn nothing_seen(tally: &Tally) -> IoVerdict {
     let mut verdict = empty(IoModel::Inconclusive);
     let text = if tally.undecided > 0 {
-        format!("{} waits for data ended, all of unknown width.", tally.undecided)
+        let all = tally.undecided + tally.decided();
+        format!("{} of {all} waits for data were of unknown width.", tally.undecided)
     } else {
         "Nobody waited for a connection and then received on it: there was no episode to judge by.".to_owned()
     };
@@ -223,6 +233,42 @@ fn never_waited(tally: &Tally) -> IoVerdict {
         ),
         ..empty(model)
     }
+}
+
+/// The same in a tier that sees only waits that slept: somebody waits over several peers, and no receive waits.
+fn watched(tally: &Tally, limits: Limits) -> IoVerdict {
+    let model = IoModel::Multiplexing;
+    let (immediate, decided) = (tally.immediate, tally.decided());
+    let found = format!(
+        "{immediate} receives found their data there, {decided} waited for it or were seen to be announced."
+    );
+    let set = format!("{} of {} connections were in an epoll set.", tally.in_epoll, tally.listed);
+    let asked = asked(tally, "asked without waiting", tally.asked_nonblocking);
+    let in_sets = share(tally.in_epoll, tally.listed);
+    let sure = asked.supports || in_sets >= WINNER_SHARE;
+    let mut evidence = vec![
+        all_waits(tally),
+        evidence("watched", set, in_sets, Some(WINNER_SHARE), Kind::Structure, in_sets >= WINNER_SHARE),
+        asked,
+        evidence("immediate", found, immediate as f64, None, Kind::Behaviour, true),
+    ];
+    limits_evidence(tally, limits, &mut evidence);
+    IoVerdict {
+        caller: model.caller().map(str::to_owned),
+        callee: model.callee().map(str::to_owned),
+        mechanism: mechanism(tally, model, false),
+        confidence: Some(if sure { Confidence::Medium } else { Confidence::Low }),
+        evidence,
+        settle: Some("Tier full sees what came before each receive: --tier full.".to_owned()),
+        ..empty(model)
+    }
+}
+
+fn all_waits(tally: &Tally) -> Evidence {
+    let many = tally.all_waits_many;
+    let text =
+        format!("{many} readiness waits that slept were over two or more peers, or a listener and a peer.");
+    evidence("width-many", text, many as f64, Some(1.0), Kind::Structure, many > 0)
 }
 
 fn one_or_many(tally: &Tally) -> IoVerdict {
@@ -435,6 +481,7 @@ pub(super) fn limits_met(
             limits.hooks_missing as f64,
             0.5,
         ),
+        (("tier", "Measured in a tier below full"), f64::from(u8::from(limits.below_full)), 0.5),
         (("canary", "Known receives of trace itself that were not seen exactly"), inexact(limits), 0.5),
     ];
     // All of them, not only the first that fails.

@@ -50,19 +50,21 @@ pub const LOSSES: [&str; 14] = [
 /// What the model says of `snapshot`.
 pub fn classify(snapshot: &Snapshot) -> Verdicts {
     let limits = limits(snapshot);
-    let mut io_model = judge(snapshot, &|_| true, &|_| true, limits);
-    io_model.upstream = upstream(snapshot, &io_model, limits);
+    let whole = Members {
+        threads: snapshot.threads.iter().collect(),
+        connections: snapshot.connections.iter().collect(),
+    };
+    let mut io_model = judge(&whole, limits);
+    io_model.upstream = upstream(&whole, &io_model, limits);
     io_model.storage = storage::decide(snapshot.threads.iter(), limits).map(Box::new);
-    let processes = snapshot
-        .processes
-        .iter()
-        .map(|p| (p.pid, judge(snapshot, &|t| t.pid == p.pid, &|c| c.pid == p.pid, limits)))
-        .collect();
-    let threads: BTreeMap<u32, IoVerdict> = snapshot
-        .threads
-        .iter()
-        .map(|t| (t.tid, judge(snapshot, &|other| other.tid == t.tid, &|c| c.tid == t.tid, limits)))
-        .collect();
+    let by_process = members(snapshot, |thread| thread.pid, |connection| connection.pid);
+    let nobody = Members::default();
+    let of_process = |pid: u32| judge(by_process.get(&pid).unwrap_or(&nobody), limits);
+    let processes = snapshot.processes.iter().map(|p| (p.pid, of_process(p.pid))).collect();
+    let by_thread = members(snapshot, |thread| thread.tid, |connection| connection.tid);
+    let threads = by_thread.iter().filter(|(_, members)| !members.threads.is_empty());
+    let threads: BTreeMap<u32, IoVerdict> =
+        threads.map(|(tid, members)| (*tid, judge(members, limits))).collect();
     let server_model = server_model::decide(snapshot, &io_model);
     let mut verdicts = Verdicts {
         roles: roles::assign(snapshot, &server_model),
@@ -94,31 +96,50 @@ fn limits(snapshot: &Snapshot) -> Limits {
         losses: LOSSES.iter().filter_map(|name| snapshot.loss.get(*name)).sum(),
         threads_missed: snapshot.loss.get("threads_missed").copied().unwrap_or(0),
         canary: (calibration.measured > 0).then(|| calibration.is_exact()),
+        below_full: !snapshot.tool.is_full(),
         signals_seen: !snapshot.degraded.iter().any(|lost| lost.starts_with("signal_deliver:")),
         hooks_missing: snapshot.degraded.iter().filter(|lost| hides_a_model(lost)).count(),
         server_side: true,
     }
 }
 
-/// The verdict on the threads that `member` accepts and the connections that `mine` accepts.
-fn judge(
+/// Some threads, and the connections that they serve.
+#[derive(Default)]
+struct Members<'a> {
+    threads: Vec<&'a Thread>,
+    connections: Vec<&'a Connection>,
+}
+
+/// All threads and connections by a key of theirs: in one pass, since there may be ten thousand of each.
+fn members(
     snapshot: &Snapshot,
-    member: &dyn Fn(&Thread) -> bool,
-    mine: &dyn Fn(&Connection) -> bool,
-    limits: Limits,
-) -> IoVerdict {
-    let tally =
-        |sides: &[Side]| Tally::of(snapshot, snapshot.threads.iter().filter(|t| member(t)), mine, sides);
+    of_thread: impl Fn(&Thread) -> u32,
+    of_connection: impl Fn(&Connection) -> u32,
+) -> BTreeMap<u32, Members<'_>> {
+    let mut all: BTreeMap<u32, Members> = BTreeMap::new();
+    for thread in &snapshot.threads {
+        all.entry(of_thread(thread)).or_default().threads.push(thread);
+    }
+    for connection in &snapshot.connections {
+        all.entry(of_connection(connection)).or_default().connections.push(connection);
+    }
+    all
+}
+
+/// The verdict on some threads and their connections.
+fn judge(members: &Members, limits: Limits) -> IoVerdict {
+    let tally = |sides: &[Side]| Tally::of(&members.threads, &members.connections, sides);
     let server = tally(&SERVER_SIDES);
-    if server.decided() + server.undecided > 0 || server.never_waited() {
+    let watched = limits.below_full && server.watched();
+    if server.decided() + server.undecided > 0 || server.never_waited() || watched {
         return io_model::decide(&server, limits);
     }
     let others = tally(&OTHER_SIDES);
-    let members = || snapshot.threads.iter().filter(|t| member(t));
+    let threads = || members.threads.iter().copied();
     if limits.canary.is_some()
         && others.decided() + others.undecided == 0
-        && storage::alone(members())
-        && let Some(verdict) = storage::decide(members(), limits)
+        && storage::alone(threads())
+        && let Some(verdict) = storage::decide(threads(), limits)
     {
         return IoVerdict { qualifier: Some(storage::QUALIFIER.to_owned()), ..verdict };
     }
@@ -126,9 +147,9 @@ fn judge(
 }
 
 /// How the target waits for those whom it asks itself.
-fn upstream(snapshot: &Snapshot, verdict: &IoVerdict, limits: Limits) -> Option<Box<IoVerdict>> {
+fn upstream(whole: &Members, verdict: &IoVerdict, limits: Limits) -> Option<Box<IoVerdict>> {
     let judged_by_client = verdict.evidence.iter().any(|e| e.code == "client-side");
-    let tally = Tally::of(snapshot, snapshot.threads.iter(), |_| true, &[Side::Client]);
+    let tally = Tally::of(&whole.threads, &whole.connections, &[Side::Client]);
     if judged_by_client || tally.decided() == 0 {
         return None;
     }

@@ -17,6 +17,12 @@ struct Context<'a> {
     idle_loops: BTreeSet<u32>,
     /// Whether the verdict is a pool, so that who serves is one of it even with its first connection.
     pool: bool,
+    /// Whether some server is the first thread of its process.
+    first_threads_serve: bool,
+    /// Whether some server is another one.
+    further_threads_serve: bool,
+    /// Whether some server accepts.
+    servers_accept: bool,
     /// Whether the verdict is a worker for each connection.
     each: bool,
     /// Processes that were asked for.
@@ -27,6 +33,9 @@ struct Context<'a> {
 pub fn assign(snapshot: &Snapshot, verdict: &ServerVerdict) -> BTreeMap<u32, Role> {
     let servers = crew::servers(snapshot);
     let context = Context {
+        first_threads_serve: servers.iter().any(|s| is_first(s.thread)),
+        further_threads_serve: servers.iter().any(|s| !is_first(s.thread)),
+        servers_accept: servers.iter().any(|s| crew::accepts(s.thread)),
         serving: servers.iter().map(|s| s.thread.pid).collect(),
         idle_loops: crew::idle_loops(snapshot, &servers).iter().map(|t| t.tid).collect(),
         servers: servers.into_iter().map(|s| (s.thread.tid, s)).collect(),
@@ -61,8 +70,7 @@ fn role(thread: &Thread, context: &Context) -> Role {
             Role::Acceptor
         };
     }
-    let first = thread.pid == thread.tid;
-    if first && context.asked_for.contains(&thread.pid) && watches(thread, context) {
+    if is_first(thread) && context.asked_for.contains(&thread.pid) && watches(thread, context) {
         return Role::Supervisor;
     }
     if thread.silent && thread.on_cpu_ns() == 0 { Role::Idle } else { Role::Background }
@@ -85,10 +93,12 @@ fn watches(thread: &Thread, context: &Context) -> bool {
 
 /// Whether the members of the pool take their connections themselves, as this one would.
 fn is_alike(thread: &Thread, context: &Context) -> bool {
-    let main = |t: &Thread| t.pid == t.tid;
-    let alike = |s: &Server| main(s.thread) == main(thread);
-    thread.ns(Account::WaitAccept) > 0
-        && !context.asked_for.contains(&thread.pid)
-        && context.servers.values().all(alike)
-        || context.servers.values().any(|s| crew::accepts(s.thread))
+    let unlike = if is_first(thread) { context.further_threads_serve } else { context.first_threads_serve };
+    thread.ns(Account::WaitAccept) > 0 && !context.asked_for.contains(&thread.pid) && !unlike
+        || context.servers_accept
+}
+
+/// Whether it is the thread that its process began with.
+fn is_first(thread: &Thread) -> bool {
+    thread.pid == thread.tid
 }

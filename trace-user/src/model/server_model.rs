@@ -29,6 +29,19 @@ struct Case<'a> {
 
 /// The verdict on `snapshot`, whose I/O model is `io_model`.
 pub fn decide(snapshot: &Snapshot, io_model: &IoVerdict) -> ServerVerdict {
+    let verdict = judge(snapshot, io_model);
+    if snapshot.tool.is_full() || verdict.confidence.is_none() {
+        return verdict;
+    }
+    let why = format!("Measured in tier {}, which is below full.", snapshot.tool.tier);
+    // Whether a worker was born for its connection or takes one after another shows in who accepts.
+    let by_accepts = verdict.name.ends_with("-per-connection") || verdict.name.ends_with("-pool");
+    let most = if by_accepts { Confidence::Low } else { Confidence::Medium };
+    let confidence = verdict.confidence.min(Some(most));
+    with(ServerVerdict { confidence, ..verdict }, evidence("tier", why, 1.0, Some(0.5), false))
+}
+
+fn judge(snapshot: &Snapshot, io_model: &IoVerdict) -> ServerVerdict {
     let servers = crew::servers(snapshot);
     if servers.is_empty() {
         return nobody_serves(snapshot, io_model);

@@ -36,7 +36,7 @@ impl Sums {
                 sums.call = Some((thread.storage.slept, name.clone()));
             }
             sums.lived_ns += thread.lived_ns;
-            sums.unknown_ns += thread.ns(Account::Unknown);
+            sums.unknown_ns += thread.unseen_ns();
             sums.events += thread.sleeps + thread.preemptions;
         }
         sums

@@ -1,12 +1,13 @@
 //! Adding up what a group of threads did on some sides of its connections.
 
-use trace_common::account::Account;
 use trace_common::conn::Side;
 use trace_common::uring::Ways;
 
-use super::thresholds::{HIGH_EPISODES, IMMEDIATE_RECEIVES, NARROW_SHARE, WIDTH_CONNECTIONS, WINNER_SHARE};
+use super::thresholds::{
+    HIGH_EPISODES, IMMEDIATE_RECEIVES, NARROW_SHARE, UNDECIDED_SHARE, WIDTH_CONNECTIONS, WINNER_SHARE,
+};
 use super::verdict::IoModel;
-use crate::snapshot::{Connection, Episodes, Snapshot, Thread};
+use crate::snapshot::{Connection, Episodes, Thread};
 
 /// What a group of threads did on some sides.
 #[derive(Clone, Debug, Default)]
@@ -76,17 +77,11 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds up `threads` and the connections that `mine` accepts, on `sides`.
-    pub fn of<'a>(
-        snapshot: &Snapshot,
-        threads: impl Iterator<Item = &'a Thread>,
-        mine: impl Fn(&Connection) -> bool,
-        sides: &[Side],
-    ) -> Tally {
+    /// Adds up some threads, and connections on `sides`.
+    pub fn of(threads: &[&Thread], connections: &[&Connection], sides: &[Side]) -> Tally {
         let mut tally = Tally::default();
-        let threads: Vec<&Thread> = threads.collect();
-        let group = Waits::of(&threads);
-        for thread in &threads {
+        let group = Waits::of(threads);
+        for thread in threads {
             tally.add_thread(thread, sides, &group);
         }
         // In a pool, others wait than those who receive.
@@ -97,11 +92,11 @@ impl Tally {
         tally.all_waits_many = group.many;
         tally.all_rings = threads.iter().map(|t| t.announced.rings).sum();
         // The thread that a signal interrupts need not be the one that receives.
-        for thread in &threads {
+        for thread in threads {
             tally.fd_signals += thread.announced.fd_signals;
             tally.sigio_signals += thread.announced.sigio_signals;
         }
-        for connection in snapshot.connections.iter().filter(|c| sides.contains(&c.side) && mine(c)) {
+        for connection in connections.iter().filter(|c| sides.contains(&c.side)) {
             tally.listed += 1;
             tally.asked_nonblocking += u64::from(connection.asked_nonblocking);
             tally.asked_blocking += u64::from(connection.asked_blocking);
@@ -169,7 +164,7 @@ impl Tally {
         self.rings += thread.announced.rings;
         self.ring_receives.add(&thread.announced.receives);
         self.lived_ns += thread.lived_ns;
-        self.unknown_ns += thread.ns(Account::Unknown);
+        self.unknown_ns += thread.unseen_ns();
         self.eagain += thread.receives.eagain;
         self.events +=
             thread.sleeps + thread.preemptions + 2 * (thread.receives.calls + thread.readiness.calls);
@@ -212,6 +207,17 @@ impl Tally {
             && self.decided() < HIGH_EPISODES
             && asked
             && others + watched == 0
+    }
+
+    /// Whether so many receives found their data at once that to wait for it is the exception, while others wait over several
+    /// peers, or the connections are in epoll sets.
+    pub fn watched(&self) -> bool {
+        let sets = share(self.in_epoll, self.listed) >= WINNER_SHARE && self.asked_nonblocking > 0;
+        self.immediate >= IMMEDIATE_RECEIVES
+            && self.listed >= WIDTH_CONNECTIONS
+            && share(self.decided(), self.immediate) < UNDECIDED_SHARE
+            && self.eagain <= self.immediate
+            && (self.all_waits_many >= HIGH_EPISODES || sets)
     }
 
     /// Share of waits over exactly one peer, among those over any.

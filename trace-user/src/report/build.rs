@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use trace_common::account::Account;
 use trace_common::conn::Side;
 use trace_common::receive::{Accepts, Receives};
 
@@ -40,6 +41,11 @@ pub const NO_LOSSES: [&str; 5] =
 pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
     let mut loss: BTreeMap<String, u64> = LOSSES.map(|name| (name.to_owned(), 0)).into();
     loss.extend(snapshot.loss.iter().map(|(name, &count)| (name.clone(), count)));
+    let mut threads: BTreeMap<u32, Vec<&snapshot::Thread>> = BTreeMap::new();
+    snapshot.threads.iter().for_each(|thread| threads.entry(thread.pid).or_default().push(thread));
+    let of_process = |p: &snapshot::Process| {
+        process(p, threads.get(&p.pid).map_or(&[], Vec::as_slice), snapshot, verdicts)
+    };
     Report {
         schema_version: VERSION.into(),
         tool: Tool {
@@ -53,7 +59,7 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
         window: snapshot.window.clone(),
         target: target(snapshot),
         verdict: Verdict { io_model: verdicts.io_model.clone(), server_model: verdicts.server_model.clone() },
-        processes: snapshot.processes.iter().map(|p| process(p, snapshot, verdicts)).collect(),
+        processes: snapshot.processes.iter().map(of_process).collect(),
         peers: peers(snapshot),
         turns: snapshot.turns.as_ref().map(Turns::of).unwrap_or_default(),
         handovers: verdicts.handovers.clone(),
@@ -78,13 +84,18 @@ fn target(snapshot: &Snapshot) -> Target {
         pids: snapshot.pids.clone(),
         comm: first.map(|p| p.comm.clone()),
         exe: first.and_then(|p| p.exe.clone()),
-        processes: snapshot.processes.len() as u64,
+        processes: snapshot.processes.len() as u64 + snapshot.processes_summed,
         threads: snapshot.threads.iter().map(|t| t.count).sum(),
     }
 }
 
-fn process(process: &snapshot::Process, snapshot: &Snapshot, verdicts: &Verdicts) -> Process {
-    let threads = || snapshot.threads.iter().filter(|t| t.pid == process.pid);
+fn process(
+    process: &snapshot::Process,
+    threads: &[&snapshot::Thread],
+    snapshot: &Snapshot,
+    verdicts: &Verdicts,
+) -> Process {
+    let threads = || threads.iter().copied();
     let verdict = verdicts.processes.get(&process.pid);
     // The verdict on the whole tree is that of its only process; of several, none has one of its own.
     let only = snapshot.processes.len() == 1;
@@ -93,7 +104,7 @@ fn process(process: &snapshot::Process, snapshot: &Snapshot, verdicts: &Verdicts
         comm: process.comm.clone(),
         io_model: verdict.map(|v| v.name),
         server_model: only.then(|| verdicts.server_model.name.clone()),
-        exited: exited(threads().filter(|t| !t.alive)),
+        exited: exited(threads().filter(|t| !t.alive), nothing(snapshot)),
         threads: threads().filter(|t| t.alive).map(|t| thread(t, verdicts)).collect(),
         exe: process.exe.clone(),
         alive: process.alive,
@@ -101,18 +112,28 @@ fn process(process: &snapshot::Process, snapshot: &Snapshot, verdicts: &Verdicts
     }
 }
 
-fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>) -> Exited {
+/// No time in any account that is measured.
+fn nothing(snapshot: &Snapshot) -> Ledger {
+    match snapshot.threads.first() {
+        Some(thread) => Ledger(thread.ledger.keys().map(|&account| (account, 0)).collect()),
+        None => Ledger(Account::ALL.map(|account| (account, 0)).into()),
+    }
+}
+
+fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>, nothing: Ledger) -> Exited {
     let mut sum = Exited {
         threads: 0,
-        ledger: Ledger::default(),
+        ledger: nothing,
         receives: Receives::ZERO,
         lived_ns: 0,
+        unsplit_ns: 0,
         accepts: Accepts::ZERO,
         wait_data_by_side: BySide::default(),
     };
     for thread in threads {
         sum.threads += thread.count;
         sum.lived_ns += thread.lived_ns;
+        sum.unsplit_ns += thread.unsplit_ns;
         sum.ledger.add(&thread.ledger);
         sum.receives.add(&thread.receives);
         sum.accepts.add(&thread.accepts);
@@ -131,6 +152,7 @@ fn thread(thread: &snapshot::Thread, verdicts: &Verdicts) -> Thread {
         lived_ns: thread.lived_ns,
         check: thread.schedstat,
         ledger: Ledger(thread.ledger.clone()),
+        unsplit_ns: thread.unsplit_ns,
         wait_data_by_side: by_side(&thread.wait_data_by_side),
         receives: thread.receives,
         accepts: thread.accepts,

@@ -39,6 +39,8 @@ pub struct Cohort<'a> {
     pub lived_ns: u64,
     /// Their ledgers.
     pub ledger: Ledger,
+    /// The part of `unknown` that they were on a CPU, ns.
+    pub unsplit_ns: u64,
     /// Their waits for data by side.
     pub by_side: BySide,
     /// Their receives.
@@ -82,6 +84,7 @@ fn fold_rest(cohorts: &mut Vec<Cohort<'_>>) {
         rest.threads += cohort.threads;
         rest.at_least.extend(&cohort.at_least);
         rest.members.extend(&cohort.members);
+        rest.unsplit_ns += cohort.unsplit_ns;
         rest.add(cohort.lived_ns, &cohort.ledger, cohort.by_side, &cohort.receives);
     }
     cohorts.push(rest);
@@ -106,6 +109,7 @@ impl<'a> Cohort<'a> {
         self.differ |= self.name != thread.comm;
         self.threads += 1;
         self.members.push(thread);
+        self.unsplit_ns += thread.unsplit_ns;
         self.add(thread.lived_ns, &thread.ledger, thread.wait_data_by_side, &thread.receives);
         self.at_least.extend(at_least(thread));
     }
@@ -115,6 +119,7 @@ impl<'a> Cohort<'a> {
         (self.name, self.ended) = (process.comm.clone(), true);
         self.process = process.comm.clone();
         self.threads += exited.threads;
+        self.unsplit_ns += exited.unsplit_ns;
         self.add(exited.lived_ns, &exited.ledger, exited.wait_data_by_side, &exited.receives);
     }
 

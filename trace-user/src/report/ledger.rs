@@ -7,7 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use trace_common::account::Account;
 
-/// Time by account. Written as one `<account>_ns` key for each of [`Account::ALL`], in their order.
+/// Time by account. Written as one `<account>_ns` key for each of [`Account::ALL`], in their order; `null` for those that
+/// the tier does not measure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger(pub BTreeMap<Account, u64>);
 
@@ -32,15 +33,15 @@ impl Ledger {
 
 impl Serialize for Ledger {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(Account::ALL.map(|a| (format!("{}_ns", a.name()), self.ns(a))))
+        serializer.collect_map(Account::ALL.map(|a| (format!("{}_ns", a.name()), self.0.get(&a))))
     }
 }
 
 impl<'de> Deserialize<'de> for Ledger {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ledger, D::Error> {
-        let by_key = BTreeMap::<String, u64>::deserialize(deserializer)?;
-        let ns = |a: Account| by_key.get(&format!("{}_ns", a.name())).copied().unwrap_or(0);
-        Ok(Ledger(Account::ALL.map(|a| (a, ns(a))).into()))
+        let by_key = BTreeMap::<String, Option<u64>>::deserialize(deserializer)?;
+        let ns = |a: Account| Some((a, by_key.get(&format!("{}_ns", a.name())).copied().unwrap_or(Some(0))?));
+        Ok(Ledger(Account::ALL.into_iter().filter_map(ns).collect()))
     }
 }
 
@@ -52,8 +53,11 @@ impl JsonSchema for Ledger {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let keys = Account::ALL.map(|a| format!("{}_ns", a.name()));
         let time = |key: &String| {
-            let text = format!("Time in the account {}, ns.", key.trim_end_matches("_ns"));
-            (key.clone(), serde_json::json!({"type": "integer", "minimum": 0, "description": text}))
+            let text = format!(
+                "Time in the account {}, ns; null where the tier lacks it.",
+                key.trim_end_matches("_ns")
+            );
+            (key.clone(), serde_json::json!({"type": ["integer", "null"], "minimum": 0, "description": text}))
         };
         let properties: serde_json::Map<String, serde_json::Value> = keys.iter().map(time).collect();
         json_schema!({

@@ -39,8 +39,11 @@ pub fn ledger(page: &mut Page, report: &Report, layout: Layout) {
     }
     let floor = report.calibration.floor_ns;
     let mut table = Builder::default();
-    table.push_record(["Where the time went", "waiting, asleep", "copy", "kernel", "user", "queued"]);
-    let rows: Vec<_> = cohorts.iter().map(|cohort| cohort.row(floor)).collect();
+    let split = !cohorts.iter().any(|cohort| cohort.unsplit_ns > 0);
+    let cpu: &[&str] = if split { &["kernel", "user"] } else { &["other CPU"] };
+    let columns = [&["Where the time went", "waiting, asleep", "copy"], cpu, &["queued"]];
+    table.push_record(columns.concat());
+    let rows: Vec<_> = cohorts.iter().map(|cohort| cohort.row(floor, split)).collect();
     let marks = Marks::of(&rows);
     rows.into_iter().for_each(|row| table.push_record(row));
     page.table("\n");
@@ -58,16 +61,22 @@ pub fn lay_out(table: Builder, numbers: usize) -> String {
 }
 
 impl Cohort<'_> {
-    fn row(&self, floor: Option<u64>) -> [String; 6] {
+    fn row(&self, floor: Option<u64>, split: bool) -> Vec<String> {
         let queued = self.ledger.ns(Account::Runqueue) + self.ledger.ns(Account::Preempted);
-        [
-            self.names(),
-            self.waits(),
-            self.copy(floor),
-            self.cell(self.ledger.ns(Account::Kernel)),
-            self.cell(self.ledger.ns(Account::User)),
-            self.cell(queued),
-        ]
+        let mut row = vec![self.names(), self.waits(), self.copy(floor)];
+        if split {
+            row.extend([Account::Kernel, Account::User].map(|account| self.cell(self.ledger.ns(account))));
+        } else {
+            row.push(self.cell(self.unsplit_ns));
+        }
+        row.push(self.cell(queued));
+        row
+    }
+
+    /// Time in an account that has no column of its own; on a CPU it has one.
+    fn asleep_ns(&self, account: Account) -> u64 {
+        let ns = self.ledger.ns(account);
+        if account == Account::Unknown { ns.saturating_sub(self.unsplit_ns) } else { ns }
     }
 
     fn names(&self) -> String {
@@ -82,11 +91,11 @@ impl Cohort<'_> {
     fn waits(&self) -> String {
         let asleep = |a: &Account| a.is_sleep() || matches!(a, Account::Unknown);
         let mut accounts: Vec<Account> = Account::ALL.into_iter().filter(asleep).collect();
-        accounts.sort_by_key(|&a| std::cmp::Reverse(self.ledger.ns(a)));
+        accounts.sort_by_key(|&a| std::cmp::Reverse(self.asleep_ns(a)));
         let worth_naming = |ns: u64| ns > 0 && ns as f64 >= WAIT_SHARE * self.lived_ns as f64;
         let mut lines = Vec::new();
-        for account in accounts.into_iter().filter(|&a| worth_naming(self.ledger.ns(a))).take(WAITS) {
-            let ns = self.ledger.ns(account);
+        for account in accounts.into_iter().filter(|&a| worth_naming(self.asleep_ns(a))).take(WAITS) {
+            let ns = self.asleep_ns(account);
             let bound = if self.at_least.contains(&account) { AT_LEAST } else { "" };
             let name = account.name().trim_start_matches("wait_");
             let share = unit::percent(ns, self.lived_ns);
@@ -123,7 +132,7 @@ struct Marks {
 }
 
 impl Marks {
-    fn of(rows: &[[String; 6]]) -> Marks {
+    fn of(rows: &[Vec<String>]) -> Marks {
         let has = |column: usize, mark| rows.iter().any(|row| row[column].contains(mark));
         Marks { at_least: has(WAITS_COLUMN, AT_LEAST), at_most: has(COPY_COLUMN, AT_MOST) }
     }

@@ -29,6 +29,7 @@ pub fn snapshot(threads: u32) -> Snapshot {
             steal_ns: Some(1_000_000),
         },
         pids: vec![100],
+        processes_summed: 0,
         processes: vec![Process {
             pid: 100,
             comm: "server".into(),
@@ -65,6 +66,17 @@ pub fn snapshot(threads: u32) -> Snapshot {
     }
 }
 
+fn time(account: Account) -> u64 {
+    match account {
+        Account::WaitReady => 9_800_000_000,
+        Account::Runqueue => 20_000_000,
+        Account::Copy => 10_000_000,
+        Account::Kernel => 120_000_000,
+        Account::User => 50_000_000,
+        _ => 0,
+    }
+}
+
 fn thread(i: u32) -> Thread {
     Thread {
         tid: 100 + i,
@@ -75,13 +87,8 @@ fn thread(i: u32) -> Thread {
         count: 1,
         kernel_io: false,
         lived_ns: 10_000_000_000,
-        ledger: BTreeMap::from([
-            (Account::WaitReady, 9_800_000_000),
-            (Account::Runqueue, 20_000_000),
-            (Account::Copy, 10_000_000),
-            (Account::Kernel, 120_000_000),
-            (Account::User, 50_000_000),
-        ]),
+        ledger: Account::ALL.map(|account| (account, time(account))).into(),
+        unsplit_ns: 0,
         wait_data_by_side: BTreeMap::from([(Side::Server, 0)]),
         receives: Receives {
             calls: 1_000,

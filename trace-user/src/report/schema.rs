@@ -158,6 +158,9 @@ pub struct Exited {
     pub receives: Receives,
     /// Addition: time they lived in the window.
     pub lived_ns: u64,
+    /// Addition: as of a living thread.
+    #[serde(default)]
+    pub unsplit_ns: u64,
     /// Addition: their accepts.
     pub accepts: Accepts,
     /// Addition: their waits for data by side.
@@ -181,6 +184,9 @@ pub struct Thread {
     pub check: Option<Schedstat>,
     /// Time by account; adds up to `lived_ns`.
     pub ledger: Ledger,
+    /// Addition: the part of `unknown_ns` that it was on a CPU, where the tier does not tell user from kernel.
+    #[serde(default)]
+    pub unsplit_ns: u64,
     /// `wait_data_ns` by side.
     pub wait_data_by_side: BySide,
     /// Receives on sockets.

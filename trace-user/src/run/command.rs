@@ -78,7 +78,7 @@ fn measure(
         Progress::Interim(_) => {}
         Progress::Interval(snapshot) => tell_so_far(&snapshot),
         progress if plan.verbose > 0 => status.tell(progress),
-        Progress::Step(_) | Progress::Attached { .. } => {}
+        Progress::Step(_) | Progress::Attached { .. } | Progress::Read { .. } => {}
     })?;
     match lost {
         Some(e) => {

@@ -28,7 +28,11 @@ impl<'a> Status<'a> {
         match progress {
             Progress::Step(step) if self.plan.verbose > 0 => self.line.print(step),
             Progress::Step(step) => self.line.rewrite(&format!("{step} …")),
-            Progress::Open | Progress::Interval(_) => {}
+            Progress::Read { threads, took } if self.plan.verbose > 0 => {
+                let threads = unit::plural(threads as u64, "thread", "threads");
+                self.line.print(&format!("read {threads} in {}", unit::time(took.as_nanos() as u64)));
+            }
+            Progress::Open | Progress::Interval(_) | Progress::Read { .. } => {}
             Progress::Attached { processes, threads } => {
                 self.line.print(&attached(self.plan, processes as u64, threads as u64));
             }

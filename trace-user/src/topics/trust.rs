@@ -26,7 +26,7 @@ pub const CONFIDENCES: [Topic; 3] = [
 ];
 
 /// Evidence (`evidence[].code`).
-pub const EVIDENCE: [Topic; 34] = [
+pub const EVIDENCE: [Topic; 36] = [
     short!(Evidence, "episodes", "Wilson 95 % lower bound of the winner's share of the decided episodes."),
     short!(Evidence, "episodes-enough", "How many episodes were decided; high needs 30."),
     short!(
@@ -85,6 +85,12 @@ pub const EVIDENCE: [Topic; 34] = [
         "hooks",
         "Hooks that are not there, without which one of the models cannot be seen; high needs none."
     ),
+    short!(
+        Evidence,
+        "watched",
+        "In a tier that sees only waits that slept: the connections are in epoll sets."
+    ),
+    short!(Evidence, "tier", "Measured in a tier below full, which sees less: at most medium."),
     short!(Evidence, "canary", "The canary was not exact: counts cannot be trusted to the last one."),
     short!(Evidence, "client-side", "No server side was seen: what the target asks others decided."),
     short!(Evidence, "loops", "Threads that served their connections in loops, or their share."),

@@ -75,7 +75,10 @@ impl Observed {
         let seen = self.trace.receives();
         let wanted = Receives { calls, with_data, eof, eagain, interrupted, failed, bytes, ..seen };
         assert_eq!(seen, wanted, "trace (left) and the fixture (right) do not agree: {:?}", self.trace.loss);
-        assert_eq!(self.trace.accepted(), self.fixture.totals.accepts.accepted);
+        // A lesser tier sees accepts that slept only.
+        if self.trace.tool.tier == "full" {
+            assert_eq!(self.trace.accepted(), self.fixture.totals.accepts.accepted);
+        }
     }
 
     /// The thread that serves.

@@ -194,6 +194,7 @@ pub struct Thread {
     pub lived_ns: u64,
     pub check: Option<Check>,
     pub ledger: Ledger,
+    pub unsplit_ns: u64,
     pub receives: Receives,
     pub accepts: Accepts,
     pub in_flight: Option<InFlight>,
@@ -247,7 +248,7 @@ pub struct Check {
 /// Time by account, with the unit in the key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
-pub struct Ledger(pub BTreeMap<String, u64>);
+pub struct Ledger(pub BTreeMap<String, Option<u64>>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Receives {
@@ -394,19 +395,29 @@ impl Thread {
 
     /// On one.
     pub fn on_cpu_ns(&self) -> u64 {
-        ["copy", "kernel", "user"].into_iter().map(|a| self.ledger.ns(a)).sum()
+        let told_apart: u64 = ["copy", "kernel", "user"].into_iter().map(|a| self.ledger.ns(a)).sum();
+        told_apart + self.unsplit_ns
     }
 }
 
 impl Ledger {
-    /// Time in this account.
+    /// Time in this account; 0 where it is not measured.
     pub fn ns(&self, account: &str) -> u64 {
+        self.entry(account).unwrap_or(0)
+    }
+
+    /// Whether this account is said not to be measured.
+    pub fn lacks(&self, account: &str) -> bool {
+        self.entry(account).is_none()
+    }
+
+    fn entry(&self, account: &str) -> Option<u64> {
         let key = format!("{account}_ns");
         *self.0.get(&key).unwrap_or_else(|| panic!("the ledger lacks {key}: {self:?}"))
     }
 
     /// All accounts of the contract, and there are no others.
-    fn sum(&self) -> u64 {
+    pub fn sum(&self) -> u64 {
         assert_eq!(self.0.len(), SLEEPS.len() + AWAKE.len(), "{self:?}");
         SLEEPS.into_iter().chain(AWAKE).map(|account| self.ns(account)).sum()
     }

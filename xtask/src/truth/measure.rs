@@ -83,6 +83,7 @@ pub struct Measurement<'a> {
     lab: &'a Lab,
     trace: &'a Path,
     window_ms: u64,
+    tier: &'a str,
     reports: PathBuf,
     keep: Option<Keep>,
 }
@@ -103,10 +104,11 @@ impl<'a> Measurement<'a> {
         trace: &'a Path,
         reports: PathBuf,
         window_ms: u64,
+        tier: &'a str,
         keep: Option<&Path>,
     ) -> Result<Self> {
         let keep = keep.map(|directory| Keep::new(directory, trace)).transpose()?;
-        Ok(Self { lab, trace, window_ms, reports, keep })
+        Ok(Self { lab, trace, window_ms, tier, reports, keep })
     }
 
     /// Starts the configuration, measures it at each load, and stops it.
@@ -141,6 +143,7 @@ impl<'a> Measurement<'a> {
         let mut attach = Command::new(self.trace);
         attach.args(["attach", "--pid", "{pid}", "--quiet", "--force", "--format", "json", "--duration"]);
         attach.arg(format!("{}ms", self.window_ms)).arg("--output").arg(self.report(name, "{load}"));
+        attach.args(["--tier", self.tier]);
         if let Some(Keep { directory, extension }) = &self.keep {
             attach.arg("--output").arg(directory.join(format!("{name}-{{load}}.{extension}")));
         }

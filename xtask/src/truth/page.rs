@@ -7,10 +7,10 @@ use std::fmt::{self, Display, Formatter};
 use super::axis::{Axis, INCONCLUSIVE, Load};
 use super::fault::{BINDING, ENOUGH, IO_ACCEPTED, MODEL_RECALL, SERVER_ACCEPTED};
 use super::label::{self, Reason};
-use super::markdown::Table;
 use super::measure::Observation;
 use super::report::Reading;
 use super::score::{Outcome, Tally, at, confusion, of_model, preferred};
+use crate::table::Table;
 
 /// What is published.
 pub struct Page<'a> {

@@ -12,6 +12,11 @@ impl Proc {
         self.link(format!("{pid}/fd/{fd}")).map_or(FileKind::Unknown, |link| kind_of_link(&link))
     }
 
+    /// How many descriptors a process has open; 0 if that may not be seen.
+    pub fn descriptors(&self, pid: u32) -> usize {
+        std::fs::read_dir(self.root.join(format!("{pid}/fd"))).map_or(0, Iterator::count)
+    }
+
     /// Inodes of the sockets that a process holds; `None` if that may not be seen.
     pub fn sockets(&self, pid: u32) -> Option<BTreeSet<u64>> {
         let entries = std::fs::read_dir(self.root.join(format!("{pid}/fd"))).ok()?;

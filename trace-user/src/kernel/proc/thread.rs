@@ -17,14 +17,9 @@ impl Proc {
         Stat::parse(&self.read(format!("{pid}/task/{tid}/stat"))?)
     }
 
-    /// The call that a sleeping thread is in.
-    pub fn in_call(&self, pid: u32, tid: u32) -> InCall {
-        parse_syscall(&self.read(format!("{pid}/task/{tid}/syscall"))?)
-    }
-
-    /// Whether the call of a thread may be read at all (`CAP_SYS_PTRACE` is needed for others' threads).
-    pub fn may_read_call(&self, pid: u32, tid: u32) -> bool {
-        self.read(format!("{pid}/task/{tid}/syscall")).is_some()
+    /// The call that a sleeping thread is in; none if it may not be read (`CAP_SYS_PTRACE` is needed for others' threads).
+    pub fn call(&self, pid: u32, tid: u32) -> Option<InCall> {
+        Some(parse_syscall(&self.read(format!("{pid}/task/{tid}/syscall"))?))
     }
 
     /// Run time and run-queue delay of a thread since it began (`kernel/sched/stats.h`: ns).
