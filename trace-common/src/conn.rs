@@ -6,6 +6,7 @@
 use crate::loss::Sink;
 use crate::ready::Width;
 use crate::thread::Thread;
+use crate::timeline::Note;
 use crate::turn::Turn;
 
 /// Number of sides, a power of two for the verifier.
@@ -139,6 +140,8 @@ pub mod flag {
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Conn {
+    /// `struct sock *`, which it is found by.
+    pub sk: u64,
     /// Last receive with data (or the time it was accepted or first seen).
     pub last_data_at: u64,
     /// Last empty ask.
@@ -214,7 +217,7 @@ impl Conn {
     /// Whether the epoll set that it is in need not be looked for.
     #[inline(always)]
     pub fn is_set_known(&self) -> bool {
-        self.set_known != 0 && self.receives % LOOK_EVERY != 0
+        self.set_known != 0 && !self.receives.is_multiple_of(LOOK_EVERY)
     }
 
     /// Whether another episode of it may count.
@@ -250,19 +253,27 @@ impl Conn {
 
     /// The first byte came after something was sent.
     #[inline(always)]
-    fn replied(&mut self, from: u64) {
+    fn replied(&mut self, from: u64, sink: &mut impl Sink) {
         if self.turn.sent_at != 0 {
             self.replies += 1;
             self.reply_ns = self.reply_ns.wrapping_add(from.saturating_sub(self.turn.sent_at));
+            sink.mark_conn(self, Note::Reply, from);
             self.turn.sent_at = 0;
         }
+    }
+
+    /// Whatever follows an answer ends its turn.
+    #[inline(always)]
+    fn end_turn(&self, sink: &mut impl Sink) {
+        sink.turn(self.turn.spent());
+        sink.mark_conn(self, Note::Receive, self.turn.sent_at);
     }
 
     /// No more data will come: whoever has answered is done.
     #[inline(always)]
     pub fn closed(&mut self, sink: &mut impl Sink) {
         if matches!(self.side(), Side::Server) && self.turn.is_answered() {
-            sink.turn(self.turn.spent());
+            self.end_turn(sink);
             self.turn = Turn::NONE;
         }
     }
@@ -315,11 +326,11 @@ impl Conn {
         match self.side() {
             Side::Server => {
                 if self.turn.is_answered() {
-                    sink.turn(self.turn.spent());
+                    self.end_turn(sink);
                 }
                 self.turn.received(from, now);
             }
-            Side::Client => self.replied(from),
+            Side::Client => self.replied(from, sink),
             _ => {}
         }
         self.last_data_at = now;

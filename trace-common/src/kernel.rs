@@ -150,6 +150,8 @@ offsets! {
     calls_untraced = "",
     /// 0 where the third argument of `io_uring_complete` is the completion itself (6.13 and later), not its fields.
     complete_by_cqe = "",
+    /// 0 where a timeline is recorded: no offset, but a switch that the verifier knows, so that it costs nothing else.
+    timeline = "",
     /// Parent and colour.
     rb_parent = "rb_node:__rb_parent_color",
     /// Left child.

@@ -10,6 +10,7 @@ use crate::inferred;
 use crate::loss::{Loss, Sink};
 use crate::syscall::{CallClass, class_of};
 use crate::thread::{Mode, Sched, Thread, flag};
+use crate::timeline::Entry;
 
 /// A system call as its registers show it.
 #[derive(Clone, Copy, Debug)]
@@ -43,12 +44,18 @@ pub enum Off {
 /// Books the time up to `until` to `account`.
 #[inline(always)]
 pub fn book(t: &mut Thread, account: Account, until: u64, sink: &mut impl Sink) -> u64 {
+    book_at(t, crate::bounded::<{ Account::SLOTS }>(account as usize), account, until, sink)
+}
+
+/// [`book`] to the `i`-th place of the ledger, that of `account`.
+#[inline(always)]
+fn book_at(t: &mut Thread, i: usize, account: Account, until: u64, sink: &mut impl Sink) -> u64 {
     if until < t.clock {
         sink.lose(Loss::ClockBackwards);
         return 0;
     }
     let nanos = until - t.clock;
-    let i = crate::bounded::<{ Account::SLOTS }>(account as usize);
+    sink.mark(Entry::booked(t, account, until));
     t.ledger[i] = t.ledger[i].wrapping_add(nanos);
     t.clock = until;
     nanos
@@ -84,6 +91,11 @@ fn open(t: &mut Thread, start: u64) {
 /// Before an event of a thread's own: it must be running. Books up to `now`.
 #[inline(always)]
 fn running(t: &mut Thread, now: u64, sink: &mut impl Sink) {
+    // By far the most events are of a thread that was in user mode, or in a call that is no receive; the account is known.
+    if t.sched == Sched::Running as u8 && t.mode == Mode::User as u8 && t.flags & flag::UNSPLIT == 0 {
+        book_at(t, Account::User.index(), Account::User, now, sink);
+        return;
+    }
     if t.sched == Sched::Running as u8 {
         settle(t, now, sink);
         return;

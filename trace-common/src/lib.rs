@@ -23,6 +23,7 @@ pub mod receive;
 pub mod signal;
 pub mod syscall;
 pub mod thread;
+pub mod timeline;
 pub mod turn;
 pub mod uring;
 

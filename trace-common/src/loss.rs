@@ -53,6 +53,8 @@ losses! {
     CompletedUnmatched,
     /// A ring took the place of another one in memory, whose counts are gone.
     GenerationDropped,
+    /// The ring of the timeline had no room.
+    TimelineDropped,
 }
 
 /// Length of the array of counters, with room to grow.
@@ -74,6 +76,16 @@ pub trait Sink {
     fn observe(&mut self, account: crate::account::Account, nanos: u64);
     /// Counts a turn that has ended.
     fn turn(&mut self, spent: crate::turn::Spent);
+    /// Tells the timeline.
+    fn mark(&mut self, _: crate::timeline::Entry) {}
+    /// Tells it what `note` is about on `conn`; see [`crate::timeline::tell`].
+    #[inline(always)]
+    fn mark_conn(&mut self, conn: &crate::conn::Conn, note: crate::timeline::Note, until: u64)
+    where
+        Self: Sized,
+    {
+        crate::timeline::tell(conn, note as u32, until, |entry| self.mark(entry));
+    }
 }
 
 /// A sink for what is of no interest: what happens while a record is closed on the host is nothing new.

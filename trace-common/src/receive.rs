@@ -11,6 +11,7 @@ use crate::handover::{HANDOVERS, Handover};
 use crate::loss::Sink;
 use crate::syscall::{NR_RECVFROM, NR_RECVMMSG};
 use crate::thread::{Thread, flag};
+use crate::timeline::Entry;
 
 /// `MSG_PEEK`, `include/linux/socket.h`.
 pub const MSG_PEEK: u32 = 0x2;
@@ -153,6 +154,11 @@ pub fn finish(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, sink: &m
     t.receive_side = side as u32;
     let s = bounded::<SIDES>(side as usize);
     t.wait_by_side[s] = t.wait_by_side[s].wrapping_add(t.call.wait_ns);
+    if t.call.wait_ns > 0
+        && let Some(conn) = &conn
+    {
+        sink.mark(Entry::waited(t, conn.sk, end.now));
+    }
     let with_data = end.ret > 0 || (end.ret == 0 && end.datagram);
     if with_data {
         data(t, conn, end, side, sink);
@@ -189,7 +195,7 @@ fn data(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, side: Side, si
     if !peek {
         t.receives.bytes = t.receives.bytes.wrapping_add(bytes);
     }
-    bound_copy(t);
+    bound_copy(t, sink);
     if t.call.has(call_flag::COPIED) || t.flags & flag::UNSPLIT == 0 {
         sink.observe(Account::Copy, t.call.copy_ns);
     }
@@ -226,7 +232,7 @@ fn data(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, side: Side, si
 /// Without a copy event, phase 2 is bounded from above by the on-CPU time since the last sleep or the entry; where calls
 /// are not traced, it is not known at all.
 #[inline(always)]
-fn bound_copy(t: &mut Thread) {
+fn bound_copy(t: &mut Thread, sink: &mut impl Sink) {
     if t.call.has(call_flag::COPIED) {
         return;
     }
@@ -242,6 +248,7 @@ fn bound_copy(t: &mut Thread) {
     t.ledger[kernel] -= nanos;
     let copy = Account::Copy.index();
     t.ledger[copy] = t.ledger[copy].wrapping_add(nanos);
+    sink.mark(Entry::copied(t, nanos));
     t.call.copy_ns = nanos;
     t.call.kernel_ns = 0;
     t.receives.copy_bounded += 1;

@@ -6,6 +6,7 @@ use trace_common::{
     loss::{Loss, Sink},
     ready::Width,
     thread::Thread,
+    timeline::Note,
 };
 
 use crate::{
@@ -114,6 +115,7 @@ extern "C" fn conn_insert(sk: Kernel, now: u64, side: u32) -> u32 {
         }
     }
     PerCpu.lose(Loss::ConnectionsSeen);
+    PerCpu.mark_conn(conn, Note::Opened, 0);
     let made: &Conn = conn;
     if CONNS.insert(sk, made, 0).is_err() {
         PerCpu.lose(Loss::MapFull);
@@ -146,6 +148,7 @@ fn describe(conn: &mut Conn, sk: Kernel, now: u64) {
     let dport: u16 = field(sk, offset!(sk_dport));
     // SAFETY: all zeroes is a valid record.
     unsafe { core::ptr::write_bytes(conn, 0, 1) };
+    conn.sk = sk;
     conn.last_data_at = now;
     conn.family = family as u8;
     conn.sock_type = sock_type as u8;

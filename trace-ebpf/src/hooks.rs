@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use trace_common::{
     account::{Account, SleepFacts, sleep_account, state},
-    call::{CallState, flag as call_flag, is_restart},
+    call::{Call, CallState, flag as call_flag, is_restart},
     inferred,
     kernel::{MISSING, regs},
     ledger::{self, Ended, Off, Registers, Seed, Stamps},
@@ -49,22 +49,26 @@ fn registers(pt_regs: *const u8, nr: u32) -> Registers {
 }
 
 #[inline(always)]
-fn is_compat(nr: u64) -> bool {
+fn is_compat(task: *const u8, nr: u64) -> bool {
     let status = offset!(task_status);
-    // SAFETY: the helper returns a `task_struct` that the verifier knows.
-    let compat = status != MISSING
-        && unsafe { direct::<u32>(bpf_get_current_task_btf().cast(), status) } & TS_COMPAT != 0;
+    // SAFETY: `task` is the current one, which the verifier knows.
+    let compat = status != MISSING && unsafe { direct::<u32>(task, status) } & TS_COMPAT != 0;
     compat || nr & X32_BIT != 0
 }
 
 /// A system call begins.
 #[btf_tracepoint(function = "sys_enter")]
 pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
-    with_thread(current_tid(), |t, at| {
+    // SAFETY: the helper returns a `task_struct` that the verifier knows. One helper less than to ask for the id, too.
+    let (task, tid) = unsafe {
+        let task: *const u8 = bpf_get_current_task_btf().cast();
+        (task, direct::<u32>(task, offset!(task_pid)))
+    };
+    with_thread(tid, |t, at| {
         arrived(t, at, Before::Unknown);
         let nr: u64 = ctx.arg(1);
         let mut call = registers(ctx.arg(0), nr as u32);
-        if is_compat(nr) {
+        if is_compat(task, nr) {
             PerCpu.lose(Loss::CompatCalls);
             t.flags |= flag::COMPAT;
             call.nr = u32::MAX; // of no class: the number means another call
@@ -113,7 +117,22 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
 /// One attempt of a receive on a socket: the socket, the result, and the *effective* flags (6.3 and later).
 #[btf_tracepoint(function = "sock_recv_length")]
 pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
-    with_thread(current_tid(), |t, at| {
+    let tid = current_tid();
+    if !calls_untraced()
+        && let Some(t) = slots::thread(tid)
+    {
+        // SAFETY: a non-null pointer into the map; reads of the owner part by the owner.
+        let (mode, class) = unsafe { ((*t).mode, (*t).call.active_class()) };
+        if class.may_receive() {
+            // SAFETY: as above. What it says of the call needs no time, and is used at its end only.
+            note_attempt(unsafe { &mut (*t).call }, &ctx);
+            return 0;
+        }
+        if mode != Mode::Copy as u8 {
+            return 0;
+        }
+    }
+    with_thread(tid, |t, at| {
         if calls_untraced() {
             arrived(t, at, Before::InCall);
             let logged = at.control.log_calls != 0;
@@ -123,26 +142,33 @@ pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
             ledger::ring_copied(t, at.now, &mut PerCpu);
             return;
         }
-        if at.control.by_descriptor != 0 {
-            return;
-        }
+        note_attempt(&mut t.call, &ctx);
         let ret: i32 = ctx.arg(1);
-        let flags: i32 = ctx.arg(2);
-        let sk: *const u8 = ctx.arg(0);
-        t.call.sk = sk as u64;
-        // SAFETY: the first argument is a `struct sock *` that the verifier knows.
-        t.call.port = unsafe { direct::<u16>(sk, offset!(sk_dport)) };
-        t.call.msg_flags = flags as u32;
-        t.call.flags |= call_flag::RECEIVED;
-        if ret > 0 {
-            t.call.bytes += ret as u64;
-        }
         if calls_untraced() && !is_restart(i64::from(ret)) {
             calls::ended(t, t.call.active_class(), i64::from(ret), at.now);
             ledger::leave(t);
         }
     });
     0
+}
+
+/// Notes what one attempt says of the receive in flight.
+#[inline(always)]
+fn note_attempt(call: &mut Call, ctx: &BtfTracePointContext) {
+    if slots::control().is_none_or(|control| control.by_descriptor != 0) {
+        return;
+    }
+    let sk: *const u8 = ctx.arg(0);
+    let ret: i32 = ctx.arg(1);
+    let flags: i32 = ctx.arg(2);
+    call.sk = sk as u64;
+    // SAFETY: the first argument is a `struct sock *` that the verifier knows.
+    call.port = unsafe { direct::<u16>(sk, offset!(sk_dport)) };
+    call.msg_flags = flags as u32;
+    call.flags |= call_flag::RECEIVED;
+    if ret > 0 {
+        call.bytes += ret as u64;
+    }
 }
 
 /// Bytes are copied out of a packet.

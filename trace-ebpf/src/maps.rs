@@ -9,13 +9,16 @@ use trace_common::{
     call::LoggedCall,
     conn::{Conn, Epoll, Peer, PeerKey, Pipe},
     hist::Histogram,
-    kernel::{Control, Offsets},
+    kernel::{Control, MISSING, Offsets},
     loss::{Loss, Losses, Sink},
     signal::Signals,
     thread::Thread,
+    timeline::{self, Entry, Note},
     turn::{PARTS, Part, Spent, Turns},
     uring::{Multishot, RequestKey, Ring},
 };
+
+use crate::read::offset;
 
 /// `BPF_F_MMAPABLE`: user space reads the records without a system call.
 const MMAPABLE: u32 = 1 << 10;
@@ -84,6 +87,12 @@ pub static DISTRIBUTIONS: PerCpuArray<Histogram> = PerCpuArray::with_max_entries
 /// Logged receives; written only when they were asked for.
 #[map]
 pub static LOGGED: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+/// The timeline. A page, the least that a ring can be: user space makes it larger if one is recorded.
+#[map]
+pub static TIMELINE: RingBuf = RingBuf::with_byte_size(1 << 12, 0);
+
+/// `BPF_RB_NO_WAKEUP`: user space looks by itself.
+const NO_WAKEUP: u64 = 1;
 
 /// The loss counters and distributions of this CPU.
 pub struct PerCpu;
@@ -103,10 +112,30 @@ impl Sink for PerCpu {
     fn turn(&mut self, spent: Spent) {
         count_turn(spent.receive_ns, spent.build_ns, spent.send_ns);
     }
+
+    #[inline(always)]
+    fn mark(&mut self, entry: Entry) {
+        if offset!(timeline) != MISSING {
+            timeline_entry(entry.from, entry.to, entry.key, entry.who(), entry.what);
+        }
+    }
+
+    #[inline(always)]
+    fn mark_conn(&mut self, conn: &Conn, note: Note, until: u64) {
+        if offset!(timeline) != MISSING {
+            // SAFETY: a record in a map.
+            unsafe { timeline_conn(conn, note as u32, until) };
+        }
+    }
 }
 
 #[inline(never)]
 fn count_loss(loss: u32) {
+    add_loss(loss);
+}
+
+#[inline(always)]
+fn add_loss(loss: u32) {
     if let Some(losses) = LOSSES.get_ptr_mut(0) {
         // SAFETY: a non-null pointer into this CPU's copy; tracing programs run with preemption off.
         let losses = unsafe { &mut *losses };
@@ -138,6 +167,42 @@ extern "C" fn count_turn(receive_ns: u64, build_ns: u64, send_ns: u64) -> u32 {
         }
     }
     0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn timeline_entry(from: u64, to: u64, key: u64, who: u64, what: u32) -> u32 {
+    let entry = Entry { from, to, key, tid: (who >> 32) as u32, tgid: who as u32, what, reserved: 0 };
+    if !entry.is_empty() {
+        put(entry);
+    }
+    0
+}
+
+/// See [`timeline::tell`].
+///
+/// # Safety
+/// `conn` is null or the record of a connection.
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn timeline_conn(conn: *const Conn, note: u32, until: u64) -> u32 {
+    // SAFETY: see above.
+    if let Some(conn) = unsafe { conn.as_ref() } {
+        timeline::tell(conn, note, until, |e| _ = timeline_entry(e.from, e.to, e.key, e.who(), e.what));
+    }
+    0
+}
+
+#[inline(always)]
+fn put(entry: Entry) {
+    match TIMELINE.reserve::<Entry>(0) {
+        Some(mut place) => {
+            place.write(entry);
+            place.submit(NO_WAKEUP);
+        }
+        // No further call: this one is the last of a chain whose frames together are as large as the stack may be.
+        None => add_loss(Loss::TimelineDropped as u32),
+    }
 }
 
 /// Sends one logged receive to user space.

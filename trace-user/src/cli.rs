@@ -163,7 +163,10 @@ Examples:
   sudo trace attach --name nginx --duration 1m --output nginx.trace nginx.html
   sudo trace attach --pid 4711 --pid 4712 --no-follow --threads
   sudo trace attach --port 80 --duration 5s --format json --quiet | jq .verdict.io_model.name
-  sudo trace attach --port 80 --interval 1s --format jsonl | jq --unbuffered .verdict.io_model.shares";
+  sudo trace attach --port 80 --duration 2s --timeline web.json     for ui.perfetto.dev
+  sudo trace attach --port 80 --interval 1s --format jsonl | jq --unbuffered .verdict.io_model.shares
+  trace attach --pid 4711 --tier proc --duration 10s           without privileges: samples of /proc
+  sudo trace attach --port 80 --duration 1m --tier auto --max-overhead 2%";
 
 /// Options of `trace demo`.
 #[derive(Clone, Debug, Args)]

@@ -41,6 +41,14 @@ pub struct Writing {
     pub strict: bool,
 }
 
+impl Writing {
+    /// Whether a timeline is to be written.
+    pub fn wants_timeline(&self) -> bool {
+        let timeline = Content::Report(ReportFormat::Timeline);
+        self.format == ReportFormat::Timeline || self.outputs.iter().any(|o| o.content == timeline)
+    }
+}
+
 /// Resolves the raw flags of `trace attach`.
 ///
 /// # Errors
@@ -55,15 +63,52 @@ pub fn attach(args: AttachArgs, verbose: u8) -> Result<(Spec, Plan), Failure> {
 /// # Errors
 /// With [`Code::Usage`] for an output without a format.
 pub fn plan(measure: MeasureArgs, write: WriteArgs, verbose: u8) -> Result<Plan, Failure> {
-    if measure.calls > 0 && measure.tier == TierArg::Sched {
-        let why = "tier sched does not see when a call begins";
+    if measure.calls > 0 && matches!(measure.tier, TierArg::Sched | TierArg::Proc) {
+        let why = "this tier does not see when a call begins";
         return Err(Failure::new(Code::Usage, "cannot log receives", why).fix("--tier full"));
     }
-    let plan = Plan { options: options(measure), writing: writing(write)?, verbose };
+    let (force, limit, asked) = (write.force, measure.timeline_limit, measure.timeline.clone());
+    let mut writing = writing(write)?;
+    if let Some(Some(path)) = &asked {
+        let content = Content::Report(ReportFormat::Timeline);
+        add_output(&mut writing.outputs, FileSpec { path: path.clone(), content, force })?;
+    }
+    let timeline = timeline(asked.is_some(), limit, &writing)?;
+    let plan = Plan { options: Options { timeline, ..options(measure) }, writing, verbose };
     if let Some(interval) = plan.options.interval {
         check_interval(interval, &plan.writing)?;
     }
+    check_overhead(&plan.options)?;
+    if plan.options.timeline.is_some() && plan.options.tier == Tier::Proc {
+        let why = "tier proc samples, and does not see when anything begins";
+        return Err(Failure::new(Code::Usage, "cannot record a timeline", why).fix("--tier full"));
+    }
     Ok(plan)
+}
+
+/// Only a tier that was not asked for by name may be left, and a stream is of one window.
+fn check_overhead(options: &Options) -> Result<(), Failure> {
+    let refuse = |why: &str, fix: &str| {
+        Err(Failure::new(Code::Usage, "cannot bound the cost (--max-overhead)", why).fix(fix))
+    };
+    match (options.max_overhead, options.auto, options.interval) {
+        (Some(_), false, _) => refuse("a lower tier than the one asked for would follow", "--tier auto"),
+        (Some(_), true, Some(_)) => {
+            refuse("a lower tier opens a window of its own, and --interval reports on one", "leave one out")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How many spans to record, if any: whatever is to be written needs them, and who asks for them needs a place.
+fn timeline(asked: bool, limit: u32, writing: &Writing) -> Result<Option<u32>, Failure> {
+    let kept = writing.outputs.iter().any(|o| o.content == Content::Snapshot);
+    if asked && !kept && !writing.wants_timeline() {
+        let why = "neither what is printed nor a file is a timeline or a .trace file";
+        return Err(Failure::new(Code::Usage, "there is no place for the timeline", why)
+            .fix("--timeline FILE, --format timeline, or --output FILE.trace"));
+    }
+    Ok((asked || writing.wants_timeline()).then_some(limit))
 }
 
 /// A line takes as long as reading all records does, and somebody has to take it.
@@ -82,7 +127,19 @@ fn check_interval(interval: Duration, writing: &Writing) -> Result<(), Failure> 
 }
 
 fn options(measure: MeasureArgs) -> Options {
-    let MeasureArgs { no_follow, duration, interval, tier, calls, btf, by_descriptor, faults } = measure;
+    let MeasureArgs {
+        no_follow,
+        duration,
+        interval,
+        tier,
+        max_overhead,
+        calls,
+        btf,
+        by_descriptor,
+        faults,
+        timeline: _,
+        timeline_limit: _,
+    } = measure;
     Options {
         pids: Vec::new(),
         held: false,
@@ -90,11 +147,16 @@ fn options(measure: MeasureArgs) -> Options {
         duration,
         interval,
         log_calls: calls,
+        timeline: None,
         by_descriptor,
         tier: match tier {
             TierArg::Full | TierArg::Auto => Tier::Full,
             TierArg::Sched => Tier::Sched,
+            TierArg::Proc => Tier::Proc,
         },
+        auto: matches!(tier, TierArg::Auto),
+        max_overhead,
+        lowered: None,
         btf,
         ahead: None,
         faults: faults.into(),
@@ -139,13 +201,18 @@ fn outputs(paths: Vec<PathBuf>, table: csv::Table, force: bool) -> Result<Vec<Fi
     let mut specs: Vec<FileSpec> = Vec::new();
     for path in paths {
         let content = content_of(&path, table)?;
-        if specs.iter().any(|s| s.path == path) {
-            let what = format!("cannot write {} twice", path.display());
-            return Err(Failure::new(Code::Usage, what, "it was given as --output more than once"));
-        }
-        specs.push(FileSpec { path, content, force });
+        add_output(&mut specs, FileSpec { path, content, force })?;
     }
     Ok(specs)
+}
+
+fn add_output(specs: &mut Vec<FileSpec>, spec: FileSpec) -> Result<(), Failure> {
+    if specs.iter().any(|s| s.path == spec.path) {
+        let what = format!("cannot write {} twice", spec.path.display());
+        return Err(Failure::new(Code::Usage, what, "it was given as an output more than once"));
+    }
+    specs.push(spec);
+    Ok(())
 }
 
 fn content_of(path: &Path, table: csv::Table) -> Result<Content, Failure> {
@@ -200,6 +267,37 @@ mod tests {
         assert!(failure(&["100ms", "--output", "a.jsonl"]).is_ok());
         for args in [&["1s"][..], &["1s", "--format", "json"], &["99ms", "--format", "jsonl"]] {
             assert_eq!(failure(args).expect_err("refused").code, Code::Usage, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_bound_on_the_cost_needs_tiers_to_go_down() {
+        let of = |args: &[&str]| plan(&[&["--pid", "1", "--max-overhead", "2%"], args].concat());
+        let (_, plan) = of(&["--tier", "auto"]).expect("a plan");
+        assert_eq!((plan.options.auto, plan.options.max_overhead), (true, Some(0.02)));
+        let stream = ["--tier=auto", "--interval=1s", "--format=jsonl"];
+        for args in [&[][..], &["--tier", "full"], &["--tier", "sched"], &["--tier", "proc"], &stream] {
+            assert_eq!(of(args).expect_err("refused").code, Code::Usage, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_timeline_is_recorded_where_it_is_asked_for_and_has_a_place() {
+        let timeline =
+            |args: &[&str]| plan(&[&["--pid", "1"], args].concat()).map(|(_, p)| p.options.timeline);
+        for args in [
+            &["--timeline", "a.json"][..],
+            &["--timeline", "--output", "a.trace"],
+            &["--output", "a.timeline.json"],
+            &["--output", "a.Perfetto.JSON"],
+            &["--format", "timeline"],
+        ] {
+            assert_eq!(timeline(args).expect("a plan"), Some(1_000_000), "{args:?}");
+        }
+        assert_eq!(timeline(&["--format", "timeline", "--timeline-limit", "7"]).expect("a plan"), Some(7));
+        assert_eq!(timeline(&["--output", "a.trace", "timeline.json"]).expect("a plan"), None);
+        for args in [&["--timeline"][..], &["--output", "a.json", "--timeline", "a.json"]] {
+            assert_eq!(timeline(args).expect_err("refused").code, Code::Usage, "{args:?}");
         }
     }
 

@@ -5,6 +5,9 @@
 mod event_loop;
 mod exchange;
 pub mod file;
+mod sampled;
+pub mod timeline;
+mod trust;
 mod weigh;
 
 use std::collections::BTreeMap;
@@ -18,6 +21,8 @@ use trace_common::uring::Ways;
 
 pub use event_loop::{EventLoop, Iteration};
 pub use exchange::{Handovers, Peer, Turns};
+pub use sampled::{Sampled, SampledWidth, Seen, Step, ThreadSamples, is_sampled};
+pub use trust::{Calibration, Cost};
 
 /// One measurement of one target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,6 +63,12 @@ pub struct Snapshot {
     /// Logged receives, if they were asked for.
     #[serde(default)]
     pub calls: Vec<trace_common::call::LoggedCall>,
+    /// What samples showed; `None` unless the tier is `proc`.
+    #[serde(default)]
+    pub sampled: Option<Sampled>,
+    /// What was done when, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<timeline::Timeline>,
 }
 
 /// The tool that measured.
@@ -65,14 +76,17 @@ pub struct Snapshot {
 pub struct Tool {
     /// Version of `trace`.
     pub version: String,
-    /// Tier: `full`.
+    /// Tier: `full`, `sched` or `proc`.
     pub tier: String,
-    /// SHA-256 of the probe object.
+    /// SHA-256 of the probe object; empty where no probe was loaded.
     pub object_sha256: String,
     /// Its command line, as it was typed; `None` in files of versions that did not keep it. Of `trace run` it holds
     /// the command, which is not to be trusted more than the target's names.
     #[serde(default)]
     pub command: Option<Vec<String>>,
+    /// How it went down to a lower tier, since it cost more than it was allowed to.
+    #[serde(default)]
+    pub steps: Vec<Step>,
 }
 
 impl Tool {
@@ -114,6 +128,8 @@ pub enum EndedBy {
     Interrupt,
     /// The target ended.
     TargetExit,
+    /// It cost more than `--max-overhead`.
+    Overhead,
     /// It had not ended: this is an interval report.
     Open,
 }
@@ -405,43 +421,6 @@ pub struct Connection {
     /// Its file has `O_ASYNC`.
     #[serde(default)]
     pub o_async: bool,
-}
-
-/// The canary: a helper thread of the tool that does known receives through the same probes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Calibration {
-    /// Receives done.
-    pub done: u64,
-    /// Bytes received.
-    pub done_bytes: u64,
-    /// Receives measured.
-    pub measured: u64,
-    /// Bytes measured.
-    pub measured_bytes: u64,
-    /// … of which slept as they had to.
-    pub measured_slept: u64,
-    /// Median of the smallest receives' `copy + kernel`, ns: nothing below it is a fact.
-    pub floor_ns: Option<u64>,
-}
-
-impl Calibration {
-    /// Whether the probes saw exactly what was done.
-    pub fn is_exact(&self) -> bool {
-        self.done > 0 && self.done == self.measured && self.done_bytes == self.measured_bytes
-    }
-}
-
-/// What tracing cost.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Cost {
-    /// Run time of the programs; `None` where the kernel's statistics were off.
-    pub bpf_run_ns: Option<u64>,
-    /// Events handled.
-    pub events: Option<u64>,
-    /// `bpf_run_ns` as a share of one CPU.
-    pub cpu_share: Option<f64>,
-    /// Memory of all maps.
-    pub map_bytes: u64,
 }
 
 impl Snapshot {

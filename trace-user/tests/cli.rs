@@ -227,7 +227,7 @@ fn an_output_that_cannot_be_written_is_found_before_measuring() {
         ("old.json", "--force"),
         ("link.json", "symbolic link"),
         ("dir.json", "directory"),
-        ("report.xml", ".folded, .prom or .trace"),
+        ("report.xml", ".folded, .prom, .timeline.json or .trace"),
         ("report", ".folded, .prom or .trace"),
     ] {
         let path = dir.path().join(file);

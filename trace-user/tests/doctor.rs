@@ -44,7 +44,9 @@ impl Copy {
         let dir = tempfile::Builder::new().prefix("trace-doctor").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let program = dir.path().join("trace");
-        std::fs::copy(trace(), &program).unwrap();
+        // By another process: a descriptor open for writing would be inherited by what tests beside this one start, and the
+        // program be busy.
+        assert!(Command::new("cp").arg(trace()).arg(&program).status().unwrap().success());
         Copy { _dir: dir, program }
     }
 

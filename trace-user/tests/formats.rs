@@ -110,6 +110,30 @@ fn every_format_is_as_it_was() {
     assert!(changed.is_empty(), "these changed: {changed:#?}\nif they should: {how}");
 }
 
+/// redis answered a few clients for 400 ms.
+#[test]
+fn the_timeline_is_as_it_was_and_a_strict_reader_takes_it() {
+    let directory = TempDir::new().unwrap();
+    let timeline = written(&directory, "timeline", "timeline.json");
+    let text = std::fs::read_to_string(&timeline).unwrap();
+    assert_eq!(report("timeline", &["--format", "timeline"]), text);
+    let golden = data("golden").join("timeline.timeline.json");
+    if std::env::var_os("TRACE_BLESS").is_some() {
+        std::fs::write(&golden, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&golden).unwrap(), text, "TRACE_BLESS=1 writes it anew");
+    let reader = Command::new(PYTHON)
+        .arg("-I")
+        .arg(data("timeline/read.py"))
+        .arg(&timeline)
+        .arg(written(&directory, "timeline", "json"))
+        .output()
+        .unwrap();
+    assert!(reader.status.success(), "{}", String::from_utf8_lossy(&reader.stderr));
+    let seen: Value = serde_json::from_slice(&reader.stdout).unwrap();
+    assert!(seen["turns"].as_u64() > Some(2) && seen["threads"] == 5, "{seen}");
+}
+
 #[test]
 fn stdout_and_files_are_the_same() {
     let directory = TempDir::new().unwrap();
@@ -260,9 +284,15 @@ fn hostile_names_come_out_inert_in_every_format() {
             connection["address"] = json!(harm);
         }
         snapshot["tool"]["command"] = json!(["trace", "run", "--", harm]);
+        snapshot["timeline"] = json!({
+            "limit": u64::MAX,
+            "dropped": u64::MAX,
+            "threads": [{"tid": 1, "pid": 1, "comm": harm, "spans": [[0, u64::MAX, 5], [255, 0, 5]]}],
+            "connections": [{"pid": u32::MAX, "side": "server", "address": harm, "spans": [[1, 0, 5], [0, 0, 9]]}],
+        });
         let saved = directory.path().join("hostile.trace");
         std::fs::write(&saved, packed::pack(&document)).unwrap();
-        for extension in FORMATS {
+        for extension in FORMATS.into_iter().chain(["timeline.json"]) {
             let path = directory.path().join(format!("hostile.{extension}"));
             let mut command = Command::new(trace());
             command.arg("report").arg(&saved).args(["--force", "--output"]).arg(&path);

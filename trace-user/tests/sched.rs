@@ -58,6 +58,7 @@ fn what_the_tier_lacks_is_null_and_what_it_has_adds_up() {
     let observed = fixture.under_load(4, TIER);
     for thread in observed.trace.threads() {
         assert!(thread.ledger.lacks("user") && thread.ledger.lacks("kernel"), "{:?}", thread.ledger);
+        assert_eq!(thread.accepts, None);
         assert_eq!(thread.ledger.sum(), thread.lived_ns, "{:?}", thread.ledger);
         assert!(thread.unsplit_ns > 0 && thread.unsplit_ns <= thread.ledger.ns("unknown"), "{thread:#?}");
     }

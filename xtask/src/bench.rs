@@ -139,6 +139,9 @@ pub fn run(args: &Args) -> Result<()> {
     if args.scale {
         let complete = !args.quick;
         let mut record = kept(&root, complete).unwrap_or_default();
+        if record.machine.is_empty() {
+            record.machine = page::machine(&root);
+        }
         record.scale = Some(scale::measure(&places, args.quick)?);
         return publish(&root, &record, complete);
     }
@@ -254,8 +257,8 @@ impl Bench {
         let server = Server::start(kind, &self.places.trace, &self.places.scratch)?;
         let time = self.plan.time;
         // Warms caches, and tells what to expect.
-        let first = server.drive(Duration::from_secs(1), 20_000.0)?;
-        let mut bare = server.drive(time, first.per_second)?;
+        let first = server.drive_bare(Duration::from_secs(1), 20_000.0)?;
+        let mut bare = server.drive_bare(time, first.per_second)?;
         let mut rates: Vec<(Tool, f64)> =
             all.iter().map(|tool| (*tool, bare.per_second * tool.guess())).collect();
         for round in 0..self.plan.rounds {
@@ -284,15 +287,16 @@ impl Bench {
         bare: &mut server::Seen,
         rate: &mut f64,
     ) -> Result<ServerRound> {
+        let clients = server.connect(self.plan.time)?;
         let attached = Attached::new(tool, &self.places, &server.pids())?;
         let own = attached.cpu_ns();
-        let with = server.drive(self.plan.time, *rate)?;
+        let with = server.drive(self.plan.time, *rate, clients)?;
         let own_cpu_ns = (attached.cpu_ns() - own) as f64 / with.requests as f64;
         let attach_ms = attached.took.as_secs_f64() * 1e3;
         let left = attached.detach()?;
         *rate = with.per_second;
         let before = *bare;
-        *bare = server.drive(self.plan.time, before.per_second)?;
+        *bare = server.drive_bare(self.plan.time, before.per_second)?;
         Ok(ServerRound {
             server: kind,
             tool,

@@ -185,6 +185,7 @@ impl Replay {
             return;
         }
         assert_eq!(total, t.clock - self.origin, "inner conservation");
+        assert_eq!(self.noted.marked, t.ledger, "the timeline adds up to the ledger");
         assert!(t.clock <= self.latest, "the clock {} is ahead of every event {}", t.clock, self.latest);
         for account in Account::ALL {
             let spent = t.ledger[account.index()];

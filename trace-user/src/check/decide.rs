@@ -9,6 +9,7 @@ use crate::figures::{self, Figures};
 use crate::model::verdict::IoVerdict;
 use crate::report::schema::Report;
 use crate::report::total_lost;
+use crate::snapshot;
 use trace_common::account::Account;
 
 /// The name of a verdict that is none.
@@ -90,6 +91,9 @@ fn is_inconclusive(expectation: &Expectation, measured: &Value) -> bool {
 
 fn measure(quantity: &Quantity, report: &Report, figures: &Figures) -> Result<Measured, String> {
     let plainly = |value| Measured { value, at_most: None };
+    if report.sampling.is_some() && !is_sampled(quantity) {
+        return Err("tier proc does not measure it: that takes probes".to_owned());
+    }
     match quantity {
         Quantity::Plain(name) => plain(name, report, figures).map(plainly),
         Quantity::ModelShare(name) => {
@@ -129,6 +133,19 @@ fn measure(quantity: &Quantity, report: &Report, figures: &Figures) -> Result<Me
             let present = report.findings.iter().any(|finding| finding.code == *code);
             Ok(plainly(text(if present { PRESENT } else { ABSENT })))
         }
+    }
+}
+
+/// Whether samples of `/proc` tell a quantity.
+fn is_sampled(quantity: &Quantity) -> bool {
+    match quantity {
+        Quantity::Plain(name) => {
+            let probes = ["receives.", "accepts.", "connections", "findings", "loss."];
+            !probes.iter().any(|before| name.starts_with(before))
+        }
+        Quantity::AccountShare(account) | Quantity::AccountTime(account) => snapshot::is_sampled(*account),
+        Quantity::ModelShare(_) | Quantity::DurationCount(_) | Quantity::Percentile(..) => true,
+        Quantity::PerReceive(_) | Quantity::Loss(_) | Quantity::Finding(_) => false,
     }
 }
 

@@ -171,7 +171,7 @@ fn plain() -> Vec<(&'static str, Kind)> {
         ("cost.events", Kind::Count),
         ("window.duration", Kind::Time),
         ("window.steal", Kind::Time),
-        ("window.ended_by", choice(&["duration", "interrupt", "target-exit"])),
+        ("window.ended_by", choice(&["duration", "interrupt", "target-exit", "overhead"])),
         ("tool.tier", Kind::Text),
         ("tool.version", Kind::Text),
         ("host.kernel", Kind::Text),

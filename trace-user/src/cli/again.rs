@@ -36,4 +36,5 @@ Examples:
   trace report web.trace --output web.html web.md web.peers.csv
   trace report web.trace --format csv --csv-table distributions
   trace report web.trace --format folded | flamegraph.pl --countname ns > web.svg
+  trace report web.trace --output web.timeline.json    if it was measured with --timeline
   trace report web.trace --format prometheus > /var/lib/node_exporter/trace.prom";

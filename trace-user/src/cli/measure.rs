@@ -9,6 +9,9 @@ use super::FaultArgs;
 use crate::kernel::btf::VMLINUX;
 use crate::report::export::{ReportFormat, csv};
 
+/// Spans of a timeline: 24 bytes of memory each while measuring, some 100 in its file.
+pub const MAX_SPANS: u32 = 1_000_000;
+
 /// How to measure.
 #[derive(Clone, Debug, Args)]
 pub struct MeasureArgs {
@@ -28,9 +31,24 @@ pub struct MeasureArgs {
     /// How to measure; auto takes the best that this kernel and these rights allow
     #[arg(long, value_enum, default_value_t = TierArg::Full)]
     pub tier: TierArg,
+    /// Go down to a lower tier, and then end, when the probes take more of one CPU: 2%, 0.5%
+    ///
+    /// For --tier auto. Each step is reported; see trace explain steps.
+    #[arg(long, value_name = "PERCENT", value_parser = percentage)]
+    pub max_overhead: Option<f64>,
     /// Log the two phases of the first N receives into the JSON report
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub calls: u32,
+    /// Record what each thread and each connection did when, and write it to FILE for Perfetto
+    ///
+    /// ui.perfetto.dev and chrome://tracing open it. Without FILE it is what --format timeline prints, and goes to
+    /// an --output FILE.timeline.json and into FILE.trace; the former two record it without this option. It costs
+    /// a fraction of a microsecond for each change of account.
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub timeline: Option<Option<PathBuf>>,
+    /// Most spans of a timeline; what comes after them is counted as lost
+    #[arg(long, value_name = "N", default_value_t = MAX_SPANS, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SPANS)))]
+    pub timeline_limit: u32,
     /// The kernel's own types
     #[arg(long, hide = true, value_name = "PATH", default_value = VMLINUX)]
     pub btf: PathBuf,
@@ -54,7 +72,7 @@ pub struct WriteArgs {
     #[arg(long, value_enum, value_name = "TABLE", default_value_t = csv::Table::Threads)]
     pub csv_table: csv::Table,
     /// Files to write, each in the format of its extension: .txt, .table, .json, .jsonl, .csv, .md, .html,
-    /// .folded, .prom, .trace
+    /// .folded, .prom, .timeline.json (or .perfetto.json), .trace
     ///
     /// .trace keeps what was measured: trace report makes every other format of it. All are created before
     /// measuring, readable by their owner only, and taken away if the run fails.
@@ -96,6 +114,8 @@ pub enum ReportFormatArg {
     Folded,
     /// Prometheus' text format
     Prometheus,
+    /// What was done when, for Perfetto; implies --timeline
+    Timeline,
 }
 
 impl ReportFormatArg {
@@ -110,6 +130,7 @@ impl ReportFormatArg {
             ReportFormatArg::Html => ReportFormat::Html,
             ReportFormatArg::Folded => ReportFormat::Folded,
             ReportFormatArg::Prometheus => ReportFormat::Prometheus,
+            ReportFormatArg::Timeline => ReportFormat::Timeline,
         }
     }
 }
@@ -121,8 +142,23 @@ pub enum TierArg {
     Full,
     /// All but those on system calls: no call on this machine pays for it, and less is known
     Sched,
+    /// No hooks: samples of /proc, for whoever may not load any
+    Proc,
     /// The best there is
     Auto,
+}
+
+/// Reads `2%` as a share, 0.02.
+fn percentage(text: &str) -> Result<f64, String> {
+    let known = "a percentage of one CPU, like 2% or 0.5%";
+    let number = text.strip_suffix('%').ok_or_else(|| format!("it has no %: {known}"))?;
+    let plain = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let percent =
+        number.parse::<f64>().ok().filter(|_| plain).ok_or_else(|| format!("not a number: {known}"))?;
+    if percent <= 0.0 {
+        return Err(format!("nothing costs nothing; {known}"));
+    }
+    Ok(percent / 100.0)
 }
 
 /// Reads `10s`, `500ms`, `2m`, `1h`, or a plain number of seconds; the number may have a fraction.
@@ -155,6 +191,15 @@ mod tests {
             [("10s", 10_000), ("500ms", 500), ("2m", 120_000), ("1h", 3_600_000), ("3", 3_000), ("0.5", 500)];
         for (text, ms) in cases {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_percentage_has_its_sign() {
+        assert_eq!(percentage("2%"), Ok(0.02));
+        assert_eq!(percentage("0.5%"), Ok(0.005));
+        for text in ["2", "0.02", "%", "0%", "-1%", "2 %", "two%", "1e2%", "inf%", "NaN%", "1.2.3%"] {
+            assert!(percentage(text).is_err(), "{text}");
         }
     }
 

@@ -297,7 +297,8 @@ pub fn connection(conn: &Conn) -> Connection {
     }
 }
 
-fn address(conn: &Conn) -> String {
+/// The remote address of a connection, with its port.
+pub fn address(conn: &Conn) -> String {
     let [a, b, c, d, ..] = conn.remote;
     let ip = match i32::from(conn.family) {
         libc::AF_INET => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),

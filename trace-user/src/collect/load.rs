@@ -1,13 +1,16 @@
 //! Loads the object into the kernel and attaches its programs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use super::Tier;
+use super::{Tier, timeline};
 use crate::kernel::btf::Facts;
 use crate::kernel::proc::Proc;
-use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
+use aya::programs::{BtfTracePoint, ProgramError};
+use aya::{Btf, Ebpf, EbpfLoader};
 use trace_common::kernel::{MISSING, Offsets};
 
 /// One program, and where it is attached.
@@ -80,8 +83,12 @@ pub struct Sizes {
     pub conns: u32,
     /// Most entries of the maps beside them; for tests.
     pub limit: Option<u32>,
+    /// A timeline is recorded: its ring has [`timeline::RING_BYTES`] instead of a page.
+    pub timeline: bool,
 }
 
+/// Most programs that are verified at once.
+const MOST_WORKERS: usize = 4;
 /// Fewest records of threads. One takes 1.8 KB.
 const MIN_SLOTS: u32 = 4_096;
 /// Fewest records of connections, and most: that many take 100 MB of the kernel's memory.
@@ -96,7 +103,7 @@ impl Sizes {
         };
         let slots = twice(&|pid| proc.threads(pid).len()).max(MIN_SLOTS);
         let conns = twice(&|pid| proc.descriptors(pid)).clamp(*CONNS.start(), *CONNS.end());
-        Sizes { pid_max: proc.pid_max(), slots, conns, limit: None }
+        Sizes { pid_max: proc.pid_max(), slots, conns, timeline: false, limit: None }
     }
 
     /// With maps of so many entries, if any.
@@ -107,7 +114,7 @@ impl Sizes {
 
     /// For a trial, with so many records of threads.
     pub fn small(proc: &Proc, slots: u32) -> Sizes {
-        Sizes { pid_max: proc.pid_max(), slots, conns: *CONNS.start(), limit: None }
+        Sizes { pid_max: proc.pid_max(), slots, conns: *CONNS.start(), timeline: false, limit: None }
     }
 }
 
@@ -126,7 +133,7 @@ pub enum LoadError {
         /// The hook.
         hook: &'static str,
         /// Its answer.
-        source: aya::programs::ProgramError,
+        source: ProgramError,
     },
     /// It was left out on purpose, and nothing can replace it.
     #[error("hook {0} was left out")]
@@ -164,19 +171,68 @@ pub fn load(
         return Err(LoadError::Unknown(name.clone()));
     }
     let (mut ebpf, btf) = open(object, btf_path, facts, sizes, tier)?;
-    let mut degraded = Vec::new();
-    for hook in HOOKS.into_iter().filter(|hook| tier.has(hook.program)) {
-        match (without.iter().any(|name| name == hook.program), hook.lost) {
-            (true, Some(lost)) => degraded.push((hook.program, lost)),
-            (true, None) => return Err(LoadError::Withheld(hook.program)),
-            (false, lost) => match (attach(&mut ebpf, &btf, facts, hook), lost) {
-                (Ok(absent), _) => degraded.extend(absent),
-                (Err(LoadError::Refused { .. }), Some(lost)) => degraded.push((hook.program, lost)),
-                (Err(e), _) => return Err(e),
+    let is_left_out = |hook: &Hook| without.iter().any(|name| name == hook.program);
+    let mut hooks: Vec<Hook> = HOOKS.into_iter().filter(|hook| tier.has(hook.program)).collect();
+    if let Some(hook) = hooks.iter().find(|hook| is_left_out(hook) && hook.lost.is_none()) {
+        return Err(LoadError::Withheld(hook.program));
+    }
+    let left_out = hooks.iter().filter(|hook| is_left_out(hook));
+    let mut degraded: Vec<_> = left_out.filter_map(|hook| Some((hook.program, hook.lost?))).collect();
+    hooks.retain(|hook| !is_left_out(hook));
+    let refused_ones = verify(&mut ebpf, &btf, facts, &hooks)?;
+    degraded.extend(refused_ones.iter().filter_map(|hook| Some((hook.program, hook.lost?))));
+    hooks.retain(|hook| refused_ones.iter().all(|refused| refused.program != hook.program));
+    for hook in hooks {
+        match tracepoint(facts, hook) {
+            Some(_) => match (program(&mut ebpf, hook)?.attach(), hook.lost) {
+                (Ok(_), _) => {}
+                (Err(_), Some(lost)) => degraded.push((hook.program, lost)),
+                (Err(e), None) => return Err(refused(hook, e)),
             },
+            None => degraded.extend(hook.lost.map(|lost| (hook.program, lost))),
         }
     }
     Ok(Probes { ebpf, degraded })
+}
+
+/// Has the kernel verify the programs of these hooks, several at once: that is most of the time that loading takes. Returns
+/// those that it refused and that can be done without.
+fn verify(ebpf: &mut Ebpf, btf: &Btf, facts: &Facts, hooks: &[Hook]) -> Result<Vec<Hook>, LoadError> {
+    let mut programs = BTreeMap::new();
+    for (name, program) in ebpf.programs_mut() {
+        programs.insert(name.to_owned(), program);
+    }
+    let mut work = Vec::new();
+    for hook in hooks {
+        let Some(tracepoint) = tracepoint(facts, *hook) else { continue };
+        let program = programs.remove(hook.program).ok_or(LoadError::NoProgram(hook.program))?;
+        let program: &mut BtfTracePoint = program.try_into().map_err(|e| refused(*hook, e))?;
+        work.push((*hook, tracepoint, program));
+    }
+    // Taken from the end, where sys_enter is: what takes longest comes first.
+    let work = Mutex::new(work);
+    let next = || work.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let refused_ones = Mutex::new(Vec::new());
+    let worker = || -> Result<(), LoadError> {
+        while let Some((hook, tracepoint, program)) = next() {
+            match (program.load(tracepoint, btf), hook.lost) {
+                (Ok(()), _) => {}
+                (Err(_), Some(_)) => {
+                    refused_ones.lock().unwrap_or_else(PoisonError::into_inner).push(hook);
+                }
+                (Err(e), None) => return Err(refused(hook, e)),
+            }
+        }
+        Ok(())
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS);
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(worker)).collect();
+        let own = worker();
+        // A worker that panicked left its program unloaded: attaching says so.
+        others.into_iter().filter_map(|other| other.join().ok()).fold(own, Result::and)
+    })?;
+    Ok(refused_ones.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Makes the maps of `object`; no program is loaded yet.
@@ -191,13 +247,17 @@ pub fn open(
     tier: Tier,
 ) -> Result<(Ebpf, Btf), LoadError> {
     let calls_untraced = if tier == Tier::Full { MISSING } else { 0 };
-    let words = Offsets { calls_untraced, ..facts.offsets }.words();
+    let timeline = if sizes.timeline { 0 } else { MISSING };
+    let words = Offsets { calls_untraced, timeline, ..facts.offsets }.words();
     let btf = Btf::parse_file(btf_path, aya::Endianness::default())?;
     let mut loader = EbpfLoader::new();
     if let Some(entries) = sizes.limit {
         for map in LIMITED {
             loader.map_max_entries(map, entries);
         }
+    }
+    if sizes.timeline {
+        loader.map_max_entries(timeline::RING, timeline::RING_BYTES);
     }
     let ebpf = loader
         .btf(Some(&btf))
@@ -222,19 +282,26 @@ pub fn attach(
     facts: &Facts,
     hook: Hook,
 ) -> Result<Option<(&'static str, &'static str)>, LoadError> {
-    let Hook { program: name, tracepoints, lost } = hook;
-    let present = tracepoints.iter().find(|tracepoint| facts.tracepoints.contains(*tracepoint));
-    let tracepoint = match (present, lost) {
-        (Some(tracepoint), _) => tracepoint,
-        (None, Some(lost)) => return Ok(Some((name, lost))),
-        (None, None) => name,
+    let Some(tracepoint) = tracepoint(facts, hook) else {
+        return Ok(hook.lost.map(|lost| (hook.program, lost)));
     };
-    let program = ebpf.program_mut(name).ok_or(LoadError::NoProgram(name))?;
-    let program: &mut BtfTracePoint =
-        program.try_into().map_err(|source| LoadError::Refused { hook: name, source })?;
-    program
-        .load(tracepoint, btf)
-        .and_then(|()| program.attach().map(|_| ()))
-        .map_err(|source| LoadError::Refused { hook: name, source })?;
+    let program = program(ebpf, hook)?;
+    program.load(tracepoint, btf).and_then(|()| program.attach().map(drop)).map_err(|e| refused(hook, e))?;
     Ok(None)
+}
+
+/// The tracepoint that this kernel has for a hook; none if it has none and can do without.
+fn tracepoint(facts: &Facts, hook: Hook) -> Option<&'static str> {
+    let present = hook.tracepoints.iter().find(|tracepoint| facts.tracepoints.contains(*tracepoint)).copied();
+    // Where nothing can replace it, the kernel is asked all the same, and says what is wrong.
+    present.or(if hook.lost.is_none() { Some(hook.program) } else { None })
+}
+
+fn program(ebpf: &mut Ebpf, hook: Hook) -> Result<&mut BtfTracePoint, LoadError> {
+    let program = ebpf.program_mut(hook.program).ok_or(LoadError::NoProgram(hook.program))?;
+    program.try_into().map_err(|e| refused(hook, e))
+}
+
+fn refused(hook: Hook, source: ProgramError) -> LoadError {
+    LoadError::Refused { hook: hook.program, source }
 }

@@ -15,17 +15,25 @@ pub struct Noticed {
     pub threads_missed: u64,
     /// Connections that nothing is left of.
     pub connections_evicted: u64,
+    /// Spans of the timeline beyond its limit.
+    pub timeline_dropped: u64,
 }
 
 /// All counters, by name.
 pub fn report(kernel: &Losses, noticed: Noticed, recursion: u64) -> BTreeMap<String, u64> {
     let mut loss: BTreeMap<String, u64> =
         Loss::ALL.iter().map(|l| (name(*l).to_owned(), kernel.counts[*l as usize])).collect();
+    *loss.entry(name(Loss::TimelineDropped).to_owned()).or_default() += noticed.timeline_dropped;
     loss.insert("recursion_missed".to_owned(), recursion);
     loss.insert("torn_reads".to_owned(), noticed.torn_reads);
     loss.insert("threads_missed".to_owned(), noticed.threads_missed);
     loss.insert("connections_evicted".to_owned(), noticed.connections_evicted);
     loss
+}
+
+/// All counters of a tier that has no probes to lose anything.
+pub fn none() -> BTreeMap<String, u64> {
+    report(&Losses::ZERO, Noticed::default(), 0)
 }
 
 const fn name(loss: Loss) -> &'static str {
@@ -49,6 +57,7 @@ const fn name(loss: Loss) -> &'static str {
         Loss::WideScansCut => "wide_scans_cut",
         Loss::CompletedUnmatched => "completed_unmatched",
         Loss::GenerationDropped => "generation_dropped",
+        Loss::TimelineDropped => "timeline_dropped",
     }
 }
 
@@ -71,9 +80,11 @@ mod tests {
     fn what_went_missing_once_is_counted_once() {
         let mut kernel = Losses::ZERO;
         kernel.counts[Loss::Nested as usize] = 2;
-        let noticed = Noticed { torn_reads: 4, threads_missed: 8, connections_evicted: 16 };
+        kernel.counts[Loss::TimelineDropped as usize] = 32;
+        let noticed =
+            Noticed { torn_reads: 4, threads_missed: 8, connections_evicted: 16, timeline_dropped: 64 };
         let loss = report(&kernel, noticed, 1);
-        assert_eq!((loss["recursion_missed"], loss["nested"]), (1, 2));
-        assert_eq!(loss.values().sum::<u64>(), 1 + 2 + 4 + 8 + 16);
+        assert_eq!((loss["recursion_missed"], loss["nested"], loss["timeline_dropped"]), (1, 2, 96));
+        assert_eq!(loss.values().sum::<u64>(), 1 + 2 + 4 + 8 + 16 + 96);
     }
 }

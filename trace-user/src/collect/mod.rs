@@ -1,25 +1,31 @@
 //! Loading the probes, attaching to a target, and reading what they measured.
 
 mod canary;
+mod census;
 mod clock;
 mod convert;
 mod cost;
+mod each;
 mod held;
 mod kmaps;
 mod load;
 mod loss;
 pub mod object;
+mod overhead;
+mod own;
 mod pace;
 mod permitted;
+mod sampled;
 mod session;
 mod silent;
 mod tier;
+mod timeline;
 pub mod trial;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::kernel::drop::Ahead;
 use crate::snapshot::Snapshot;
 
@@ -40,10 +46,18 @@ pub struct Options {
     pub interval: Option<Duration>,
     /// Log up to this many receives, with their two phases.
     pub log_calls: u32,
+    /// Keep up to this many spans of a timeline.
+    pub timeline: Option<u32>,
     /// Resolve receives by descriptor although the kernel has `sock_recv_length`.
     pub by_descriptor: bool,
     /// What to hook into.
     pub tier: Tier,
+    /// Take a lower tier where this one cannot be had.
+    pub auto: bool,
+    /// What tracing may cost, of one CPU; more of it, and a lower tier follows. Only with `auto`.
+    pub max_overhead: Option<f64>,
+    /// What kept a better tier from it, where `tier` is not the best.
+    pub lowered: Option<String>,
     /// Where the kernel's BTF is.
     pub btf: PathBuf,
     /// What the caller still has to do after the probes are attached: all rights beyond that are given up then. `None`: none
@@ -69,6 +83,8 @@ pub enum Progress {
     Step(&'static str),
     /// The window is open.
     Open,
+    /// Something that the user should know, and the report says, too.
+    Note(String),
     /// It is open over so many processes and threads.
     Attached {
         /// Processes.
@@ -89,7 +105,7 @@ pub enum Progress {
     Interval(Box<Snapshot>),
 }
 
-/// Measures. `stop` answers whether an interrupt came; `progress` is told how it goes.
+/// Measures: one window, or several where it had to go down to a lower tier meanwhile. `stop` answers whether an interrupt came; `progress` is told how it goes.
 ///
 /// # Errors
 /// [`Failure`] with the exit code of the contract.
@@ -97,6 +113,43 @@ pub fn measure(
     options: &Options,
     stop: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Snapshot, Failure> {
-    session::Session::open(options, progress)?.run(stop, progress)
+) -> Result<Vec<Snapshot>, Failure> {
+    if options.tier == Tier::Proc {
+        let why = options.lowered.as_deref();
+        return sampled::measure(options, why, stop, progress).map(|window| vec![window]);
+    }
+    if options.max_overhead.is_some() && !cost::is_available() {
+        let why = "the kernel gives its statistics of programs to CAP_SYS_ADMIN only";
+        return Err(Failure::new(Code::NotPermitted, "the cost cannot be watched (--max-overhead)", why)
+            .fix("sudo; or leave --max-overhead out"));
+    }
+    let session = match session::Session::open(options, progress) {
+        Err(failure) if options.may_be_lower(&failure) => {
+            let why = lowered(&failure);
+            progress(Progress::Note(format!("tier proc: {why}")));
+            return sampled::measure(options, Some(&why), stop, progress).map(|window| vec![window]);
+        }
+        session => session?,
+    };
+    if options.max_overhead.is_some() {
+        return overhead::bounded(session, options, stop, progress);
+    }
+    session.run(stop, progress).map(|window| vec![window])
+}
+
+impl Options {
+    /// Whether a tier without probes may do where this kept them from being loaded; it records no timeline.
+    pub fn may_be_lower(&self, failure: &Failure) -> bool {
+        self.auto && self.timeline.is_none() && matches!(failure.code, Code::NotPermitted | Code::Kernel)
+    }
+}
+
+/// Why a lower tier was taken.
+pub fn lowered(failure: &Failure) -> String {
+    format!("{}, since {}", failure.what, failure.why)
+}
+
+/// The command line of this process.
+fn command_line() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
 }

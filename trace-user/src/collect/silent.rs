@@ -1,6 +1,8 @@
 //! Threads of which no event was seen in the whole window: they did one thing all the time, and `/proc` says what.
 
 use trace_common::account::{Account, SleepFacts, sleep_account, state};
+use trace_common::ledger;
+use trace_common::loss::Sink;
 use trace_common::syscall::{CallClass, FileKind, class_of};
 use trace_common::thread::{Thread as Record, flag};
 
@@ -67,14 +69,17 @@ pub fn thread(
     span: Span,
     sample: Option<&Sample>,
     stat: Option<Schedstat>,
+    sink: &mut impl Sink,
 ) -> Thread {
     let account = sample
         .map_or(Account::Unknown, |sample| account(sample, stat.map_or(0, |schedstat| schedstat.run_ns)));
     let window = span.end.saturating_sub(span.start);
     let mut closed = *record;
-    closed.ledger[account.index()] = window;
-    if record.flags & flag::UNSPLIT != 0 && account == Account::User {
-        (closed.ledger[account.index()], closed.ledger[Account::Unknown.index()]) = (0, window);
+    let unsplit = record.flags & flag::UNSPLIT != 0 && account == Account::User;
+    let account = if unsplit { Account::Unknown } else { account };
+    closed.clock = span.start;
+    ledger::book(&mut closed, account, span.start + window, sink);
+    if unsplit {
         closed.unsplit = window;
     }
     let mut thread = convert::thread(&closed, comm, span);

@@ -8,6 +8,8 @@ pub enum Tier {
     Full,
     /// Every hook but `sys_enter` and `sys_exit`: no system call of the machine costs more than without it.
     Sched,
+    /// None: samples of `/proc`.
+    Proc,
 }
 
 impl Tier {
@@ -16,11 +18,16 @@ impl Tier {
         match self {
             Tier::Full => "full",
             Tier::Sched => "sched",
+            Tier::Proc => "proc",
         }
     }
 
     /// Whether the hook `program` belongs to it.
     pub fn has(self, program: &str) -> bool {
-        self == Tier::Full || !matches!(program, "sys_enter" | "sys_exit")
+        match self {
+            Tier::Full => true,
+            Tier::Sched => !matches!(program, "sys_enter" | "sys_exit"),
+            Tier::Proc => false,
+        }
     }
 }

@@ -137,15 +137,20 @@ fn play(scene: &Scene, btf: &Path, stop: &dyn Fn() -> bool) -> Result<Row, Failu
         duration: Some(WINDOW),
         interval: None,
         log_calls: 0,
+        timeline: None,
         by_descriptor: false,
         tier: Tier::Full,
+        auto: false,
+        max_overhead: None,
+        lowered: None,
         btf: btf.to_path_buf(),
         ahead: None,
         faults: Faults::default(),
     };
-    let snapshot = collect::measure(&options, stop, &mut |_: Progress| {})?;
+    let mut windows = collect::measure(&options, stop, &mut |_: Progress| {})?;
     drop(clients);
     drop(fixture);
+    let snapshot = windows.pop().context("no window").map_err(failed)?;
     Ok(row(scene, &snapshot))
 }
 

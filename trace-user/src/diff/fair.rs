@@ -54,9 +54,13 @@ pub fn warnings(before: &Report, after: &Report, figures: &Pair<Figures>) -> Vec
     let other = |what: &str, a: &str, b: &str| (a != b).then(|| format!("other {what}: {a}, then {b}"));
     let architecture = || other("architectures", &before.host.arch, &after.host.arch);
     warn("kernel", other("kernels", &before.host.kernel, &after.host.kernel).or_else(architecture));
-    let hash = |report: &Report| report.tool.object_sha256.chars().take(DIGITS).collect::<String>();
+    let hash = |report: &Report| {
+        let hash = report.tool.object_sha256.as_deref().unwrap_or("none");
+        hash.chars().take(DIGITS).collect::<String>()
+    };
     let probes = || other("probes", &hash(before), &hash(after));
     warn("tool", other("versions of trace", &before.tool.version, &after.tool.version).or_else(probes));
+    warn("tier", other("tiers", &before.tool.tier, &after.tool.tier));
     warn("degraded", other("gaps", &before.degraded.join("; "), &after.degraded.join("; ")));
     let name = |report: &Report| report.target.comm.clone().unwrap_or_else(|| "?".to_owned());
     warn("target", other("targets", &name(before), &name(after)));
@@ -88,7 +92,7 @@ fn apart(values: [f64; 2], ratio: f64, say: impl Fn([f64; 2]) -> String) -> Opti
 
 fn canary(which: &str, report: &Report) -> Option<String> {
     let c = &report.calibration;
-    (!c.exact)
+    (!c.exact && c.done > 0)
         .then(|| format!("the {which} one missed known receives: it measured {} of {}", c.measured, c.done))
 }
 
@@ -130,7 +134,7 @@ mod tests {
         assert!(codes(|_| ()).is_empty());
         assert_eq!(codes(|r| r.host.kernel = "6.1.0".to_owned()), ["kernel"]);
         assert_eq!(codes(|r| r.tool.version = "9.9.9".to_owned()), ["tool"]);
-        assert_eq!(codes(|r| r.tool.object_sha256 = "f".repeat(64)), ["tool"]);
+        assert_eq!(codes(|r| r.tool.object_sha256 = Some("f".repeat(64))), ["tool"]);
         assert_eq!(codes(|r| r.window.duration_ns *= 3), ["window", "load"]);
         assert_eq!(codes(|r| r.window.steal_ns = Some(r.window.duration_ns)), ["steal"]);
         assert_eq!(codes(|r| _ = r.loss.insert("map_full".to_owned(), 1_000)), ["losses"]);

@@ -10,8 +10,8 @@ mod probes;
 
 use serde::Serialize;
 
-use crate::collect::trial;
-use crate::failure::Failure;
+use crate::collect::{Tier, trial};
+use crate::failure::{Code, Failure};
 use crate::kernel::rights::{self, System};
 use crate::report::schema::VERSION;
 
@@ -96,6 +96,8 @@ pub struct Outlook {
     pub exit_code: u8,
     /// The tier it would measure in; `None`: nothing.
     pub tier: Option<&'static str>,
+    /// The tier that `--tier auto` would measure in; `None`: nothing.
+    pub auto: Option<&'static str>,
     /// What keeps it from measuring.
     pub blocked: Option<Blocked>,
     /// What is lost or less certain.
@@ -163,12 +165,12 @@ pub fn examine(system: &System) -> Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
         kernel: uname.release().to_string_lossy().into_owned(),
         arch: uname.machine().to_string_lossy().into_owned(),
-        outlook: outlook(blocked, &checks),
+        outlook: outlook(blocked, rights::check_samples(system).is_ok(), &checks),
         checks,
     }
 }
 
-fn outlook(blocked: Option<Failure>, checks: &[Check]) -> Outlook {
+fn outlook(blocked: Option<Failure>, sampled: bool, checks: &[Check]) -> Outlook {
     let lost = |check: &Check| {
         let lost = check.lost.clone().filter(|_| check.status == Status::Warn)?;
         Some(Degraded { code: check.code.clone(), lost, fix: check.fix.clone() })
@@ -176,13 +178,15 @@ fn outlook(blocked: Option<Failure>, checks: &[Check]) -> Outlook {
     match blocked {
         None => Outlook {
             exit_code: 0,
-            tier: Some("full"),
+            tier: Some(Tier::Full.name()),
+            auto: Some(Tier::Full.name()),
             blocked: None,
             degraded: checks.iter().filter_map(lost).collect(),
         },
         Some(Failure { code, what, why, fix, detail }) => Outlook {
             exit_code: code as u8,
             tier: None,
+            auto: (sampled && matches!(code, Code::NotPermitted | Code::Kernel)).then(|| Tier::Proc.name()),
             blocked: Some(Blocked { what, why, fix, detail }),
             degraded: Vec::new(),
         },
@@ -192,7 +196,6 @@ fn outlook(blocked: Option<Failure>, checks: &[Check]) -> Outlook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Code;
 
     #[test]
     fn the_first_need_that_is_not_met_decides() {
@@ -200,9 +203,12 @@ mod tests {
             Check::new(Section::Machine, "steal", Status::Warn, "9 %").lost("times").fix("another host");
         let info = Check::new(Section::Machine, "x", Status::Info, "y").lost("nothing");
         let checks = [warn, info];
-        let good = outlook(None, &checks);
+        let good = outlook(None, true, &checks);
         assert_eq!((good.exit_code, good.tier, good.degraded.len()), (0, Some("full"), 1));
-        let bad = outlook(Some(Failure::new(Code::Kernel, "a", "b").fix("c")), &checks);
+        let failure = || Some(Failure::new(Code::Kernel, "a", "b").fix("c"));
+        let bad = outlook(failure(), true, &checks);
         assert_eq!((bad.exit_code, bad.tier, bad.degraded.len()), (7, None, 0));
+        let auto = [outlook(failure(), false, &checks), bad, good].map(|outlook| outlook.auto);
+        assert_eq!(auto, [None, Some("proc"), Some("full")]);
     }
 }

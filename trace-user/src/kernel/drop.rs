@@ -33,6 +33,23 @@ impl Ahead {
     }
 }
 
+/// What switching the kernel's statistics on takes each time. It stays permitted, since the cost is sampled to the end, but
+/// is effective only within [`raised`].
+const FOR_STATISTICS: Capability = Capability::CAP_SYS_ADMIN;
+
+/// Does `what` with the right to switch statistics on, where it is permitted.
+pub fn raised<T>(what: impl FnOnce() -> T) -> T {
+    let was = caps::has_cap(None, CapSet::Effective, FOR_STATISTICS).unwrap_or(true);
+    // Where it is not permitted, `what` says so.
+    let raised = !was && caps::raise(None, CapSet::Effective, FOR_STATISTICS).is_ok();
+    let done = what();
+    if raised {
+        // Lowering cannot fail.
+        let _ = caps::drop(None, CapSet::Effective, FOR_STATISTICS);
+    }
+    done
+}
+
 /// Gives up every capability that is not needed for what is ahead, and with them the way back: no program that this
 /// process might execute gets any. Only for the calling thread and those that it starts afterwards.
 ///
@@ -46,9 +63,10 @@ pub fn all_but(ahead: Ahead) -> Result<(), Failure> {
     for set in [CapSet::Ambient, CapSet::Inheritable] {
         caps::clear(None, set).map_err(|e| failed(&e))?;
     }
-    for set in [CapSet::Effective, CapSet::Permitted] {
-        caps::set(None, set, &kept).map_err(|e| failed(&e))?;
-    }
+    caps::set(None, CapSet::Effective, &kept).map_err(|e| failed(&e))?;
+    let mut within_reach = kept;
+    within_reach.extend(permitted.intersection(&[FOR_STATISTICS].into()));
+    caps::set(None, CapSet::Permitted, &within_reach).map_err(|e| failed(&e))?;
     // SAFETY: takes numbers.
     match unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } {
         0 => Ok(()),
@@ -87,12 +105,13 @@ mod tests {
             all_but(Ahead::default()).expect("given up");
             let left = [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable, CapSet::Ambient]
                 .map(|set| caps::read(None, set).expect("a set"));
-            let back = caps::raise(None, CapSet::Effective, Capability::CAP_SYS_ADMIN);
+            let back = caps::raise(None, CapSet::Effective, Capability::CAP_BPF);
             (left, back.is_err())
         });
         let (left, refused) = done.join().expect("a thread");
         assert!(refused);
-        assert!(left[..2].iter().all(|set| !set.contains(&Capability::CAP_SYS_ADMIN)), "{left:?}");
+        assert!(left[..2].iter().all(|set| !set.contains(&Capability::CAP_BPF)), "{left:?}");
+        assert!(!left[0].contains(&FOR_STATISTICS), "{left:?}");
         assert!(left[2..].iter().all(CapsHashSet::is_empty), "{left:?}");
     }
 }

@@ -63,6 +63,23 @@ pub fn check(system: &System) -> Result<(), Failure> {
     needs(system).into_iter().try_for_each(|need| need.found.map(|_| ()))
 }
 
+/// What sampling `/proc` needs: no capability, but a `/proc` that shows this process.
+///
+/// # Errors
+/// If there is none.
+pub fn check_samples(system: &System) -> Result<(), Failure> {
+    let stat = system.proc.join("self/stat");
+    match std::fs::metadata(&stat) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(Failure::new(
+            Code::NotPermitted,
+            "there is nothing to sample",
+            format!("{}: {e}", stat.display()),
+        )
+        .fix("mount -t proc proc /proc")),
+    }
+}
+
 type Found = Result<Option<String>, Failure>;
 
 fn capabilities(proc: &Path) -> Found {

@@ -162,7 +162,7 @@ fn fold_polled_into_multiplexing(counts: &mut [(IoModel, u64)]) {
     }
 }
 
-fn empty(name: IoModel) -> IoVerdict {
+pub(super) fn empty(name: IoModel) -> IoVerdict {
     IoVerdict {
         name,
         caller: None,

@@ -6,6 +6,7 @@ pub mod following;
 pub mod io_model;
 mod loops;
 pub mod roles;
+mod sampled;
 pub mod server_model;
 pub mod storage;
 pub mod tally;
@@ -49,6 +50,9 @@ pub const LOSSES: [&str; 14] = [
 
 /// What the model says of `snapshot`.
 pub fn classify(snapshot: &Snapshot) -> Verdicts {
+    if let Some(samples) = &snapshot.sampled {
+        return sampled::classify(snapshot, samples);
+    }
     let limits = limits(snapshot);
     let whole = Members {
         threads: snapshot.threads.iter().collect(),

@@ -26,6 +26,14 @@ pub fn snapshot(snapshot: &mut Snapshot, pseudonyms: &mut Pseudonyms) {
     for peer in &mut snapshot.peers {
         peer.address = pseudonyms.address(&peer.address);
     }
+    if let Some(timeline) = &mut snapshot.timeline {
+        for thread in &mut timeline.threads {
+            thread.comm = pseudonyms.name(&thread.comm);
+        }
+        for connection in &mut timeline.connections {
+            connection.address = pseudonyms.address(&connection.address);
+        }
+    }
     texts(&mut snapshot.degraded, pseudonyms);
 }
 
@@ -93,7 +101,7 @@ fn is_option(word: &str) -> bool {
 fn argument(word: &str, pseudonyms: &mut Pseudonyms) -> String {
     let unit = word.trim_start_matches(|c: char| c.is_ascii_digit());
     let digits = word.len() - unit.len();
-    if (1..=7).contains(&digits) && matches!(unit, "" | "ms" | "s" | "m" | "h") {
+    if (1..=7).contains(&digits) && matches!(unit, "" | "ms" | "s" | "m" | "h" | "%") {
         word.to_owned()
     } else if word.contains('/') {
         pseudonyms.path(word)
@@ -134,10 +142,11 @@ mod tests {
     use crate::model;
     use crate::model::balance::{Balance, Spread};
     use crate::model::verdict::Finding;
+    use crate::report::schema::Samples;
     use crate::report::{build, sample};
 
     /// Strings that are the tool's and not the target's. A new field that holds the target's belongs above, not here.
-    const KEPT: [&str; 21] = [
+    const KEPT: [&str; 25] = [
         "started_at",
         "version",
         "tier",
@@ -159,6 +168,11 @@ mod tests {
         "longest_sleep_syscall",
         "sleep_syscall",
         "callee",
+        // Of a step down: tiers, and the name and confidence of a verdict.
+        "from",
+        "to",
+        "io_model",
+        "confidence",
     ];
 
     fn pseudonyms() -> Pseudonyms {
@@ -206,6 +220,9 @@ mod tests {
             vec![Finding { code: text(), severity: text(), title: text(), evidence: text(), advice: text() }];
         report.degraded = vec![text()];
         report.tool.command = Some(vec![text(), text()]);
+        report.tool.steps = vec![sample::step()];
+        report.processes[0].threads[0].samples =
+            Some(Samples { count: 1, runnable: 0, seen: vec![sample::seen()] });
         report.balance = Some(Balance {
             workers: 2,
             gini: 0.0,
@@ -235,6 +252,8 @@ mod tests {
             replies: 0,
             reply_ns: 0,
         }];
+        snapshot.tool.steps = vec![sample::step()];
+        snapshot.sampled = Some(sample::sampled(&[100]));
         nothing_survives(&snapshot, super::snapshot);
         nothing_survives(&sample_report(), report);
     }

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use trace_common::account::Account;
 use trace_common::conn::Side;
 use trace_common::receive::{Accepts, Receives};
 
 use super::ledger::Ledger;
+use super::measured::Measured;
 use super::peers::peers;
 use super::residual::residual;
 use super::schema::{
-    BySide, Calibration, Call, Cost, Exited, Host, Process, Report, Target, Thread, Tool, VERSION, Verdict,
+    BySide, Calibration, Call, Cost, Exited, Host, Process, Report, Samples, Sampling, Target, Thread, Tool,
+    VERSION, Verdict,
 };
+use super::timeline::Timeline;
 use super::turns::Turns;
 use crate::model::verdict::Verdicts;
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot::{self, Snapshot, ThreadSamples};
 
 /// Loss counters that every report has (contract, DESIGN §7).
 pub const LOSSES: [&str; 13] = [
@@ -41,10 +43,11 @@ pub const NO_LOSSES: [&str; 5] =
 pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
     let mut loss: BTreeMap<String, u64> = LOSSES.map(|name| (name.to_owned(), 0)).into();
     loss.extend(snapshot.loss.iter().map(|(name, &count)| (name.clone(), count)));
+    let sampled: BySampled = snapshot.sampled.iter().flat_map(|s| &s.threads).map(|s| (s.tid, s)).collect();
     let mut threads: BTreeMap<u32, Vec<&snapshot::Thread>> = BTreeMap::new();
     snapshot.threads.iter().for_each(|thread| threads.entry(thread.pid).or_default().push(thread));
     let of_process = |p: &snapshot::Process| {
-        process(p, threads.get(&p.pid).map_or(&[], Vec::as_slice), snapshot, verdicts)
+        process(p, threads.get(&p.pid).map_or(&[], Vec::as_slice), snapshot, verdicts, &sampled)
     };
     Report {
         schema_version: VERSION.into(),
@@ -52,8 +55,9 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
             name: "trace".into(),
             version: snapshot.tool.version.clone(),
             tier: snapshot.tool.tier.clone(),
-            object_sha256: snapshot.tool.object_sha256.clone(),
+            object_sha256: Some(snapshot.tool.object_sha256.clone()).filter(|sha| !sha.is_empty()),
             command: snapshot.tool.command.clone(),
+            steps: snapshot.tool.steps.clone(),
         },
         host: Host { kernel: snapshot.host.kernel.clone(), arch: snapshot.host.arch.clone() },
         window: snapshot.window.clone(),
@@ -61,7 +65,7 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
         verdict: Verdict { io_model: verdicts.io_model.clone(), server_model: verdicts.server_model.clone() },
         processes: snapshot.processes.iter().map(of_process).collect(),
         peers: peers(snapshot),
-        turns: snapshot.turns.as_ref().map(Turns::of).unwrap_or_default(),
+        turns: snapshot.turns.as_ref().filter(|_| snapshot.tool.is_full()).map(Turns::of).unwrap_or_default(),
         handovers: verdicts.handovers.clone(),
         balance: verdicts.balance.clone(),
         following: verdicts.following.clone(),
@@ -70,10 +74,13 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
         blind_spots: verdicts.blind_spots.clone(),
         loss,
         calibration: calibration(&snapshot.calibration),
-        cost: cost(snapshot.cost),
-        residual: residual(&snapshot.threads),
+        cost: cost(snapshot.cost, snapshot.window.duration_ns),
+        // What is made of the scheduler's own count says nothing about it.
+        residual: residual(snapshot.threads.iter().filter(|_| probed(snapshot))),
+        sampling: snapshot.sampled.as_ref().map(sampling),
         degraded: snapshot.degraded.clone(),
         calls: (!snapshot.calls.is_empty()).then(|| snapshot.calls.iter().map(call).collect()),
+        timeline: snapshot.timeline.as_ref().map(Timeline::of),
     }
 }
 
@@ -89,11 +96,15 @@ fn target(snapshot: &Snapshot) -> Target {
     }
 }
 
+/// What samples showed, by thread.
+type BySampled<'a> = BTreeMap<u32, &'a ThreadSamples>;
+
 fn process(
     process: &snapshot::Process,
     threads: &[&snapshot::Thread],
     snapshot: &Snapshot,
     verdicts: &Verdicts,
+    sampled: &BySampled,
 ) -> Process {
     let threads = || threads.iter().copied();
     let verdict = verdicts.processes.get(&process.pid);
@@ -104,30 +115,37 @@ fn process(
         comm: process.comm.clone(),
         io_model: verdict.map(|v| v.name),
         server_model: only.then(|| verdicts.server_model.name.clone()),
-        exited: exited(threads().filter(|t| !t.alive), nothing(snapshot)),
-        threads: threads().filter(|t| t.alive).map(|t| thread(t, verdicts)).collect(),
+        exited: exited(threads().filter(|t| !t.alive), snapshot),
+        threads: threads().filter(|t| t.alive).map(|t| thread(t, snapshot, verdicts, sampled)).collect(),
         exe: process.exe.clone(),
         alive: process.alive,
         io_verdict: verdict.cloned(),
     }
 }
 
+/// Whether it was measured by probes, and not by samples. What only the ends of system calls tell is known in tier full.
+fn probed(snapshot: &Snapshot) -> bool {
+    snapshot.sampled.is_none()
+}
+
 /// No time in any account that is measured.
 fn nothing(snapshot: &Snapshot) -> Ledger {
-    match snapshot.threads.first() {
-        Some(thread) => Ledger(thread.ledger.keys().map(|&account| (account, 0)).collect()),
-        None => Ledger(Account::ALL.map(|account| (account, 0)).into()),
+    match (snapshot.threads.first(), probed(snapshot)) {
+        (_, false) => Ledger::zero(snapshot::is_sampled),
+        (Some(thread), true) => Ledger(thread.ledger.keys().map(|&account| (account, 0)).collect()),
+        (None, true) => Ledger::zero(|_| true),
     }
 }
 
-fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>, nothing: Ledger) -> Exited {
+fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>, snapshot: &Snapshot) -> Exited {
+    let (mut receives, mut accepts) = (Receives::ZERO, Accepts::ZERO);
     let mut sum = Exited {
         threads: 0,
-        ledger: nothing,
-        receives: Receives::ZERO,
+        ledger: nothing(snapshot),
+        receives: Measured::default(),
         lived_ns: 0,
         unsplit_ns: 0,
-        accepts: Accepts::ZERO,
+        accepts: Measured::default(),
         wait_data_by_side: BySide::default(),
     };
     for thread in threads {
@@ -135,14 +153,22 @@ fn exited<'a>(threads: impl Iterator<Item = &'a snapshot::Thread>, nothing: Ledg
         sum.lived_ns += thread.lived_ns;
         sum.unsplit_ns += thread.unsplit_ns;
         sum.ledger.add(&thread.ledger);
-        sum.receives.add(&thread.receives);
-        sum.accepts.add(&thread.accepts);
+        receives.add(&thread.receives);
+        accepts.add(&thread.accepts);
         add_sides(&mut sum.wait_data_by_side, by_side(&thread.wait_data_by_side));
     }
+    sum.receives = Measured::when(probed(snapshot), receives);
+    sum.accepts = Measured::when(snapshot.tool.is_full(), accepts);
     sum
 }
 
-fn thread(thread: &snapshot::Thread, verdicts: &Verdicts) -> Thread {
+fn thread(
+    thread: &snapshot::Thread,
+    snapshot: &Snapshot,
+    verdicts: &Verdicts,
+    sampled: &BySampled,
+) -> Thread {
+    let (known, calls) = (probed(snapshot), snapshot.tool.is_full());
     let verdict = verdicts.threads.get(&thread.tid);
     Thread {
         tid: thread.tid,
@@ -154,25 +180,42 @@ fn thread(thread: &snapshot::Thread, verdicts: &Verdicts) -> Thread {
         ledger: Ledger(thread.ledger.clone()),
         unsplit_ns: thread.unsplit_ns,
         wait_data_by_side: by_side(&thread.wait_data_by_side),
-        receives: thread.receives,
-        accepts: thread.accepts,
+        receives: Measured::when(known, thread.receives),
+        accepts: Measured::when(calls, thread.accepts),
         in_flight: thread.in_flight.clone(),
         confidence: verdict.and_then(|v| v.confidence),
         receive_syscall: thread.receive_syscall.clone(),
-        readiness: thread.readiness,
-        event_loop: thread.event_loop.clone(),
-        served: thread.served.clone(),
+        readiness: Measured::when(known, thread.readiness),
+        event_loop: thread.event_loop.clone().filter(|_| calls),
+        served: Measured::when(calls, thread.served.clone()),
         busy_share: share(thread.on_cpu_ns(), thread.lived_ns),
-        episodes: thread.episodes.clone(),
-        announced: thread.announced,
-        storage: thread.storage,
-        sends: thread.sends,
-        sent_bytes: thread.sent_bytes,
+        episodes: Measured::when(known, thread.episodes.clone()),
+        announced: Measured::when(known, thread.announced),
+        storage: Measured::when(known, thread.storage),
+        sends: Measured::when(calls, thread.sends),
+        sent_bytes: Measured::when(calls, thread.sent_bytes),
         sleeps: thread.sleeps,
         preemptions: thread.preemptions,
         waited_before: thread.waited_before,
         silent: thread.silent,
         kernel_io: thread.kernel_io,
+        samples: sampled.get(&thread.tid).map(|s| samples(s)),
+    }
+}
+
+fn samples(of: &ThreadSamples) -> Samples {
+    Samples { count: of.samples, runnable: of.runnable, seen: of.seen.clone() }
+}
+
+fn sampling(s: &snapshot::Sampled) -> Sampling {
+    Sampling {
+        asked_hz: s.asked_hz,
+        achieved_hz: s.achieved_hz,
+        rounds: s.rounds,
+        threads_denied: s.denied,
+        threads_by_wchan: s.by_wchan,
+        yama_scope: s.yama,
+        o_async_sockets: s.o_async,
     }
 }
 
@@ -212,8 +255,16 @@ fn calibration(c: &snapshot::Calibration) -> Calibration {
     }
 }
 
-fn cost(c: snapshot::Cost) -> Cost {
-    Cost { bpf_run_ns: c.bpf_run_ns, events: c.events, cpu_share: c.cpu_share, map_bytes: c.map_bytes }
+fn cost(c: snapshot::Cost, window_ns: u64) -> Cost {
+    Cost {
+        bpf_run_ns: c.bpf_run_ns,
+        events: c.events,
+        cpu_share: c.cpu_share,
+        map_bytes: c.map_bytes,
+        sampled_ns: c.sampled_ns,
+        own_cpu_ns: c.own_cpu_ns,
+        own_cpu_share: c.own_cpu_ns.and_then(|ns| share(ns, window_ns)),
+    }
 }
 
 fn call(c: &trace_common::call::LoggedCall) -> Call {

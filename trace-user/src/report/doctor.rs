@@ -50,6 +50,12 @@ pub fn render(diagnosis: &Diagnosis, detail: bool) -> String {
                     None => {}
                 }
             }
+            if let Some(tier) = outlook.auto {
+                page.item(
+                    "→",
+                    &format!("with --tier auto: tier {tier}, samples of /proc, which see sleepers only"),
+                );
+            }
         }
     }
     page.finish()
@@ -111,7 +117,13 @@ mod tests {
         };
         let blocked =
             Blocked { what: "no".into(), why: "because".into(), fix: Some("sudo".into()), detail: None };
-        let outlook = Outlook { exit_code: 6, tier: None, blocked: Some(blocked), degraded: Vec::new() };
+        let outlook = Outlook {
+            exit_code: 6,
+            tier: None,
+            auto: Some("proc"),
+            blocked: Some(blocked),
+            degraded: Vec::new(),
+        };
         let diagnosis = Diagnosis {
             schema_version: "1.0",
             version: "0",
@@ -121,7 +133,7 @@ mod tests {
             checks: vec![check],
         };
         let text = render(&diagnosis, false);
-        assert!(text.ends_with("trace attach would exit with 6\n  ✗ no: because\n  → try: sudo\n"), "{text}");
+        assert!(text.ends_with("trace attach would exit with 6\n  ✗ no: because\n  → try: sudo\n  → with --tier auto: tier proc, samples of /proc, which see sleepers only\n"), "{text}");
         for line in text.lines() {
             assert!(get_line_width(line) <= 80 && !line.contains('\x1b'), "{line}");
         }

@@ -18,6 +18,16 @@ impl Ledger {
         self.0.get(&account).copied().unwrap_or(0)
     }
 
+    /// Nothing in each of the accounts that `kind` holds for; the others are not measured.
+    pub fn zero(kind: impl Fn(Account) -> bool) -> Ledger {
+        Ledger(Account::ALL.into_iter().filter(|&a| kind(a)).map(|a| (a, 0)).collect())
+    }
+
+    /// Whether time in `account` was measured.
+    pub fn has(&self, account: Account) -> bool {
+        self.0.contains_key(&account)
+    }
+
     /// Adds `other` to it.
     pub fn add(&mut self, other: &BTreeMap<Account, u64>) {
         for (&account, &ns) in other {

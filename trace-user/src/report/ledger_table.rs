@@ -39,7 +39,10 @@ pub fn ledger(page: &mut Page, report: &Report, layout: Layout) {
     }
     let floor = report.calibration.floor_ns;
     let mut table = Builder::default();
-    let split = !cohorts.iter().any(|cohort| cohort.unsplit_ns > 0);
+    // Of what little some threads ran, samples may not tell the split that they tell of the others.
+    let sum = |ns: &dyn Fn(&Cohort<'_>) -> u64| cohorts.iter().map(ns).sum::<u64>();
+    let told = sum(&|c| c.ledger.ns(Account::Kernel) + c.ledger.ns(Account::User));
+    let split = sum(&|c| c.unsplit_ns).saturating_mul(20) <= told;
     let cpu: &[&str] = if split { &["kernel", "user"] } else { &["other CPU"] };
     let columns = [&["Where the time went", "waiting, asleep", "copy"], cpu, &["queued"]];
     table.push_record(columns.concat());
@@ -67,7 +70,8 @@ impl Cohort<'_> {
         if split {
             row.extend([Account::Kernel, Account::User].map(|account| self.cell(self.ledger.ns(account))));
         } else {
-            row.push(self.cell(self.unsplit_ns));
+            let told = self.ledger.ns(Account::Kernel) + self.ledger.ns(Account::User);
+            row.push(self.cell(self.unsplit_ns + told));
         }
         row.push(self.cell(queued));
         row
@@ -111,6 +115,9 @@ impl Cohort<'_> {
     /// The probes' own cost lies inside: a mean below the floor is an upper bound, like copies without a
     /// first byte.
     fn copy(&self, floor: Option<u64>) -> String {
+        if !self.ledger.has(Account::Copy) {
+            return "–".into();
+        }
         let ns = self.ledger.ns(Account::Copy);
         let below = floor.is_some_and(|floor| ns > 0 && ns < floor.saturating_mul(self.receives.with_data));
         let cell = self.cell(ns);

@@ -83,6 +83,9 @@ pub fn calls(page: &mut Page, report: &Report) {
 
 /// The lines of it: the receives, with details that begin with two blanks, and the accepts.
 pub fn call_lines(report: &Report) -> Vec<String> {
+    if report.sampling.is_some() {
+        return vec!["Receives: not measured, which takes probes (tier full or sched)".to_owned()];
+    }
     let (r, a) = totals(report);
     let mut lines = Vec::new();
     if r.calls == 0 {

@@ -7,9 +7,10 @@ use trace_common::conn::Side;
 use trace_common::receive::{Accepts, Receives};
 
 use crate::model::verdict::{Confidence, Evidence, IoModel, IoVerdict, Kind, Role, ServerVerdict, Verdicts};
+use crate::snapshot::timeline::{ConnectionTrack, Phase, Span, ThreadTrack, Timeline};
 use crate::snapshot::{
-    Announced, Calibration, Connection, Cost, EndedBy, Host, InFlight, Process, Readiness, Schedstat,
-    Snapshot, Storage, Thread, Tool, Window,
+    Announced, Calibration, Connection, Cost, EndedBy, Host, InFlight, Process, Readiness, Sampled,
+    SampledWidth, Schedstat, Seen, Snapshot, Step, Storage, Thread, ThreadSamples, Tool, Window,
 };
 
 /// Ten seconds of one process with so many alike threads.
@@ -20,6 +21,7 @@ pub fn snapshot(threads: u32) -> Snapshot {
             tier: "full".into(),
             object_sha256: "0".repeat(64),
             command: Some(["trace", "attach", "--pid", "100"].map(str::to_owned).into()),
+            steps: Vec::new(),
         },
         host: Host { kernel: "6.18.0-test".into(), arch: "x86_64".into() },
         window: Window {
@@ -61,8 +63,39 @@ pub fn snapshot(threads: u32) -> Snapshot {
             events: Some(60_000),
             cpu_share: Some(0.0012),
             map_bytes: 9_000_000,
+            sampled_ns: Some(1_000_000_000),
+            own_cpu_ns: Some(30_000_000),
         },
         calls: Vec::new(),
+        sampled: None,
+        timeline: Some(timeline()),
+    }
+}
+
+/// Two threads that wait, one of which answers once.
+fn timeline() -> Timeline {
+    let span = |what, from_ns, ns| Span { what, from_ns, ns };
+    let thread = |tid, spans| ThreadTrack { tid, pid: 100, comm: format!("worker-{}", tid - 100), spans };
+    Timeline {
+        limit: 1_000_000,
+        dropped: 0,
+        threads: vec![
+            thread(
+                100,
+                vec![span(Account::WaitReady as u8, 0, 1_001), span(Account::Copy as u8, 1_001, 999)],
+            ),
+            thread(101, vec![span(Account::WaitReady as u8, 0, 10_000_000_000)]),
+        ],
+        connections: vec![ConnectionTrack {
+            pid: 100,
+            side: Side::Server,
+            address: "10.0.0.1:1024".into(),
+            spans: vec![
+                span(Phase::Receive as u8, 1_001, 999),
+                span(Phase::Build as u8, 2_000, 500),
+                span(Phase::Send as u8, 2_500, 250),
+            ],
+        }],
     }
 }
 
@@ -153,6 +186,49 @@ fn connection(i: u32) -> Connection {
         asked_blocking: false,
         in_epoll: true,
         o_async: false,
+    }
+}
+
+/// A step down.
+pub fn step() -> Step {
+    Step {
+        at_ns: 600_000_000,
+        from: "full".into(),
+        to: Some("sched".into()),
+        cost_share: 0.03,
+        limit_share: 0.02,
+        window_ns: 600_000_000,
+        io_model: Some("multiplexing".into()),
+        confidence: Some("high".into()),
+        reported: false,
+    }
+}
+
+/// Fifty samples of a sleep in epoll over eleven connections.
+pub fn seen() -> Seen {
+    Seen {
+        syscall: Some("epoll_wait".into()),
+        account: Account::WaitReady,
+        side: Some(Side::Server),
+        width: Some(SampledWidth::Many),
+        samples: 50,
+        peers: 12,
+        sockets: 0,
+    }
+}
+
+/// Samples of these threads, all alike.
+pub fn sampled(tids: &[u32]) -> Sampled {
+    let of = |tid: &u32| ThreadSamples { tid: *tid, samples: 60, runnable: 10, seen: vec![seen()] };
+    Sampled {
+        asked_hz: 100.0,
+        achieved_hz: 60.0,
+        rounds: 60,
+        denied: 0,
+        by_wchan: 0,
+        yama: Some(1),
+        o_async: 0,
+        threads: tids.iter().map(of).collect(),
     }
 }
 

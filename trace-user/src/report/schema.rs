@@ -12,13 +12,15 @@ use trace_common::conn::Side;
 use trace_common::receive::{Accepts, Receives};
 
 use super::ledger::Ledger;
+use super::measured::Measured;
 use super::residual::Residual;
+use super::timeline::Timeline;
 use super::turns::Turns;
 use crate::model::balance::Balance;
 use crate::model::following::Following;
 use crate::model::verdict::{Confidence, Finding, IoModel, IoVerdict, Role, ServerVerdict};
 use crate::snapshot::{
-    Announced, Episodes, EventLoop, Handovers, InFlight, Readiness, Schedstat, Storage, Window,
+    Announced, Episodes, EventLoop, Handovers, InFlight, Readiness, Schedstat, Seen, Step, Storage, Window,
 };
 
 /// Version of the schema: additive changes raise the minor number.
@@ -70,9 +72,15 @@ pub struct Report {
     pub residual: Residual,
     /// Addition: figures that this kernel or this run cannot give, with the reason.
     pub degraded: Vec<String>,
+    /// Addition: how it was sampled, in tier proc; else `None`.
+    #[serde(default)]
+    pub sampling: Option<Sampling>,
     /// Addition: logged receives; `None` unless they were asked for.
     #[serde(default)]
     pub calls: Option<Vec<Call>>,
+    /// Addition: the timeline; `None` unless one was recorded.
+    #[serde(default)]
+    pub timeline: Option<Timeline>,
 }
 
 /// What measured.
@@ -82,13 +90,46 @@ pub struct Tool {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// `full`, or what it had to fall back to.
+    /// `full`, `sched` (no hooks on system calls) or `proc` (samples of `/proc`).
     pub tier: String,
-    /// SHA-256 of the probe object.
-    pub object_sha256: String,
+    /// SHA-256 of the probe object; `None` in tier proc, which loads none.
+    pub object_sha256: Option<String>,
     /// Addition: the command line that measured; `None` where it was not kept.
     #[serde(default)]
     pub command: Option<Vec<String>>,
+    /// Addition: how it went down to a lower tier, since it cost more than `--max-overhead`.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+}
+
+/// How a target was sampled that no probe was there for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Sampling {
+    /// Rounds over all threads that were asked for, a second.
+    pub asked_hz: f64,
+    /// … and that were made: fewer, where they would cost too much.
+    pub achieved_hz: f64,
+    /// Rounds made.
+    pub rounds: u64,
+    /// Threads whose call in flight could not be read.
+    pub threads_denied: u64,
+    /// Threads of which a kernel function (`wchan`) stood in for it.
+    pub threads_by_wchan: u64,
+    /// `kernel.yama.ptrace_scope`; `None` where the kernel does not have it.
+    pub yama_scope: Option<u32>,
+    /// Sockets with `O_ASYNC`, among those that were looked at.
+    pub o_async_sockets: u64,
+}
+
+/// What samples of a thread showed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Samples {
+    /// How many were taken.
+    pub count: u64,
+    /// … that showed it on a CPU or waiting for one.
+    pub runnable: u64,
+    /// What the others showed it to sleep in, the most frequent first.
+    pub seen: Vec<Seen>,
 }
 
 /// The machine.
@@ -155,14 +196,14 @@ pub struct Exited {
     /// Their ledgers.
     pub ledger: Ledger,
     /// Their receives.
-    pub receives: Receives,
+    pub receives: Measured<Receives>,
     /// Addition: time they lived in the window.
     pub lived_ns: u64,
     /// Addition: as of a living thread.
     #[serde(default)]
     pub unsplit_ns: u64,
     /// Addition: their accepts.
-    pub accepts: Accepts,
+    pub accepts: Measured<Accepts>,
     /// Addition: their waits for data by side.
     pub wait_data_by_side: BySide,
 }
@@ -190,9 +231,9 @@ pub struct Thread {
     /// `wait_data_ns` by side.
     pub wait_data_by_side: BySide,
     /// Receives on sockets.
-    pub receives: Receives,
+    pub receives: Measured<Receives>,
     /// Accepts.
-    pub accepts: Accepts,
+    pub accepts: Measured<Accepts>,
     /// What it waits in at the end.
     pub in_flight: Option<InFlight>,
     /// Addition: how sure its own model is.
@@ -200,28 +241,28 @@ pub struct Thread {
     /// Addition: name of the call of its last receive.
     pub receive_syscall: Option<String>,
     /// Addition: readiness waits.
-    pub readiness: Readiness,
+    pub readiness: Measured<Readiness>,
     /// Addition: what it does between its readiness waits; `None` if it has no loop.
     #[serde(default)]
     pub event_loop: Option<EventLoop>,
     /// Addition: connections that it was the first to receive from, by how they came to it.
     #[serde(default)]
-    pub served: Handovers,
+    pub served: Measured<Handovers>,
     /// Addition: its time on a CPU as a share of its life.
     #[serde(default)]
     pub busy_share: Option<f64>,
     /// Addition: episodes by side, at most 1000 a connection.
-    pub episodes: BTreeMap<Side, Episodes>,
+    pub episodes: Measured<BTreeMap<Side, Episodes>>,
     /// Addition: what it was told by io_urings and signals instead of waiting for it.
     #[serde(default)]
-    pub announced: Announced,
+    pub announced: Measured<Announced>,
     /// Addition: reads and writes of files.
     #[serde(default)]
-    pub storage: Storage,
+    pub storage: Measured<Storage>,
     /// Addition: sends that moved bytes.
-    pub sends: u64,
+    pub sends: Measured<u64>,
     /// Addition: those bytes.
-    pub sent_bytes: u64,
+    pub sent_bytes: Measured<u64>,
     /// Addition: times it went to sleep.
     pub sleeps: u64,
     /// Addition: times it was pushed off a CPU.
@@ -232,6 +273,9 @@ pub struct Thread {
     pub silent: bool,
     /// Addition: a kernel worker of the process (io-wq, SQPOLL).
     pub kernel_io: bool,
+    /// Addition: what samples of it showed, in tier proc; else `None`.
+    #[serde(default)]
+    pub samples: Option<Samples>,
 }
 
 /// Waits for data by side; datagram sockets count as other.
@@ -302,6 +346,16 @@ pub struct Cost {
     pub cpu_share: Option<f64>,
     /// Memory of all maps.
     pub map_bytes: u64,
+    /// Addition: time in which the kernel's statistics of programs were on; the figures of the probes are estimates from it
+    /// for the whole window. `None` where they could not be had.
+    #[serde(default)]
+    pub sampled_ns: Option<u64>,
+    /// Addition: CPU time that trace itself took in the window, in user mode and in the kernel, reports not included.
+    #[serde(default)]
+    pub own_cpu_ns: Option<u64>,
+    /// Addition: `own_cpu_ns` as a share of one CPU.
+    #[serde(default)]
+    pub own_cpu_share: Option<f64>,
 }
 
 /// One logged receive and its two phases.

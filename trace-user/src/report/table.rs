@@ -42,6 +42,7 @@ fn head(page: &mut Page, report: &Report) {
                 EndedBy::Duration => "the whole window",
                 EndedBy::Interrupt => "ended by a signal",
                 EndedBy::TargetExit => "ended with the target",
+                EndedBy::Overhead => "ended by its cost",
                 EndedBy::Open => "so far",
             },
         ),

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::build::NO_LOSSES;
-use super::schema::Report;
+use super::schema::{Cost, Report, Sampling};
 use super::text::Page;
 use super::unit;
+use crate::snapshot::Step;
 
 /// The outer residual should stay below this (DESIGN §5).
 const RESIDUAL_SHARE: f64 = 0.01;
@@ -24,7 +25,11 @@ pub fn trust(page: &mut Page, report: &Report) {
 /// What there is to say, a line each: losses (also none), canary, residual, cost, what is missing, and where
 /// it was measured.
 pub fn lines(report: &Report) -> Vec<String> {
-    let mut lines = vec![losses(report), canary(report), residual(report), cost(report)];
+    let mut lines = match &report.sampling {
+        None => vec![losses(report), canary(report), residual(report), cost(report)],
+        Some(sampling) => vec![samples(sampling), cost(report)],
+    };
+    lines.extend(report.tool.steps.iter().map(step));
     if let Some(steal) = report.window.steal_ns.filter(|&ns| ns > 0) {
         lines.push(format!("steal: the hypervisor took {}, which looks like running", unit::time(steal)));
     }
@@ -35,6 +40,41 @@ pub fn lines(report: &Report) -> Vec<String> {
         report.tool.version, report.tool.tier, report.host.kernel, report.host.arch
     ));
     lines
+}
+
+fn samples(s: &Sampling) -> String {
+    let denied = match s.threads_denied {
+        0 => String::new(),
+        n => format!("; of {} what they sleep in may not be read", unit::plural(n, "thread", "threads")),
+    };
+    format!(
+        "sampled: {} looks at every thread, {:.1} a second ({:.0} asked for); CPU times are the scheduler's own{denied}",
+        unit::count(s.rounds),
+        s.achieved_hz,
+        s.asked_hz
+    )
+}
+
+fn step(step: &Step) -> String {
+    let then = step.to.as_ref().map_or("detached".to_owned(), |tier| format!("tier {tier}"));
+    let verdict = match (&step.io_model, &step.confidence) {
+        (Some(name), Some(confidence)) => format!("; until then {name}, {confidence} confidence"),
+        (Some(name), None) => format!("; until then {name}"),
+        _ => String::new(),
+    };
+    let reported = if step.reported { ", which is what this report is on" } else { "" };
+    format!(
+        "step: after {} tier {} cost {} of one CPU, more than {}, then {then}{verdict}{reported}",
+        unit::time(step.at_ns),
+        step.from,
+        unit::percent_of_share(step.cost_share),
+        percentage(step.limit_share),
+    )
+}
+
+/// As it was asked for: 0.01 %.
+fn percentage(share: f64) -> String {
+    format!("{}%", (share * 1e6).round() / 1e4)
 }
 
 /// The counters that are losses and are not 0, with their counts.
@@ -112,6 +152,10 @@ fn residual(report: &Report) -> String {
 
 fn cost(report: &Report) -> String {
     let c = &report.cost;
+    let own = own(c);
+    if report.sampling.is_some() {
+        return format!("cost: no probes{own}");
+    }
     let run = match (c.bpf_run_ns, c.cpu_share) {
         (Some(ns), Some(share)) => {
             format!("the probes ran {}, {} of one CPU", unit::time(ns), unit::percent_of_share(share))
@@ -120,5 +164,18 @@ fn cost(report: &Report) -> String {
         (None, _) => "run time of the probes not measured".into(),
     };
     let events = c.events.map_or(String::new(), |n| format!(", {} events", unit::count(n)));
-    format!("cost: {run}{events}, {} of maps", unit::bytes(c.map_bytes))
+    let sampled = c
+        .sampled_ns
+        .map_or(String::new(), |ns| format!(" (from {} of the kernel's statistics)", unit::time(ns)));
+    format!("cost: {run}{events}{sampled}, {} of maps{own}", unit::bytes(c.map_bytes))
+}
+
+/// What trace itself took.
+fn own(c: &Cost) -> String {
+    match (c.own_cpu_ns, c.own_cpu_share) {
+        (Some(ns), Some(share)) => {
+            format!("; trace itself took {}, {}", unit::time(ns), unit::percent_of_share(share))
+        }
+        _ => String::new(),
+    }
 }

@@ -24,6 +24,11 @@ pub fn run(args: ReportArgs) -> Result<(), Failure> {
         };
         Failure::new(Code::Usage, format!("cannot report on {}", args.file.display()), e.to_string()).fix(fix)
     })?;
+    if writing.wants_timeline() && snapshot.timeline.is_none() {
+        let what = format!("cannot write the timeline of {}", args.file.display());
+        return Err(Failure::new(Code::Usage, what, "none was recorded")
+            .fix("measure again with: trace attach --timeline --output FILE.trace"));
+    }
     // Nothing takes long from here on, so the files need no watch over an interrupt before.
     let outputs = Outputs::create(&writing.outputs)?;
     publish(&snapshot, &writing, outputs, Stream::default(), print)

@@ -8,13 +8,13 @@ use super::publish::{print_aside, publish};
 use super::signal;
 use super::status::Status;
 use super::stream::Stream;
+use super::tier;
 use crate::cli::RunArgs;
 use crate::collect::{self, Progress};
 use crate::command::Command;
 use crate::command::user::User;
 use crate::failure::{Code, Failure};
 use crate::kernel::drop::Ahead;
-use crate::kernel::rights::{self, System};
 use crate::plan::{self, Plan};
 use crate::snapshot::Snapshot;
 
@@ -30,7 +30,9 @@ pub fn run(args: RunArgs, verbose: u8) -> Result<(), Failure> {
     let user = if may_change { User::of_sudo(|name| std::env::var_os(name))? } else { None };
     signal::install()?;
     let mut outputs = Outputs::create(&plan.writing.outputs)?;
-    rights::check(&System::here(&plan.options.btf))?;
+    if let Some(note) = tier::settle(&mut plan.options)? {
+        Status::new(&plan).tell(note);
+    }
     let mut command = Command::hold(&words, user)?;
     signal::command(Some(command.pid()));
     (plan.options.pids, plan.options.held) = (vec![command.pid()], true);
@@ -72,11 +74,12 @@ fn measure(
         ended && signal::came()
     };
     let mut status = Status::new(plan);
-    let snapshot = collect::measure(&plan.options, &stop, &mut |progress| match progress {
+    let windows = collect::measure(&plan.options, &stop, &mut |progress| match progress {
         Progress::Open => lost = command.borrow_mut().release().err(),
         // It would stand in the midst of what the command prints.
         Progress::Interim(_) => {}
         Progress::Interval(snapshot) => tell_so_far(&snapshot),
+        note @ Progress::Note(_) => status.tell(note),
         progress if plan.verbose > 0 => status.tell(progress),
         Progress::Step(_) | Progress::Attached { .. } | Progress::Read { .. } => {}
     })?;
@@ -84,6 +87,6 @@ fn measure(
         Some(e) => {
             Err(Failure::new(Code::NoTarget, "the command ended before it could begin", e.to_string()))
         }
-        None => Ok(snapshot),
+        None => Ok(tier::choose(windows)),
     }
 }

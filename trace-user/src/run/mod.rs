@@ -15,6 +15,7 @@ mod redact;
 mod signal;
 mod status;
 mod stream;
+pub mod tier;
 mod topics;
 mod write;
 
@@ -71,10 +72,11 @@ fn attach(args: AttachArgs, verbose: u8) -> Result<(), Failure> {
     let mut outputs = Outputs::create(&plan.writing.outputs)?;
     plan.options.ahead = Some(Ahead { files: !plan.writing.outputs.is_empty(), command: false });
     let mut stream = Stream::of(&plan);
-    rights::check(&System::here(&plan.options.btf))?;
-    let snapshot = {
+    let lowered = tier::settle(&mut plan.options)?;
+    let windows = {
         // Its line is cleared before a report or an error takes its place.
         let mut status = Status::new(&plan);
+        lowered.into_iter().for_each(|note| status.tell(note));
         collect::measure(&plan.options, &signal::came, &mut |progress| match progress {
             Progress::Interval(snapshot) => stream.tell(&snapshot, &mut outputs, print),
             // The stream says it.
@@ -82,7 +84,7 @@ fn attach(args: AttachArgs, verbose: u8) -> Result<(), Failure> {
             progress => status.tell(progress),
         })?
     };
-    publish(&snapshot, &plan.writing, outputs, stream, print)
+    publish(&tier::choose(windows), &plan.writing, outputs, stream, print)
 }
 
 fn demo(args: &DemoArgs) -> Result<(), Failure> {

@@ -84,7 +84,9 @@ fn print_to(stream: &mut impl Write, name: &str, text: &str) -> Result<(), Failu
 
 fn complete(report: &Report) -> Result<(), Failure> {
     let mut gaps = report::real_losses(report);
-    if !report.calibration.exact {
+    if report.sampling.is_some() {
+        gaps.push("sampled, so what happened between samples was not seen (tier proc)".to_owned());
+    } else if !report.calibration.exact {
         gaps.push(format!("canary {} of {}", report.calibration.measured, report.calibration.done));
     }
     // What stands in for this one counts the same (docs/COMPATIBILITY.md).

@@ -9,6 +9,7 @@ use crate::cli::RedactArgs;
 use crate::failure::{Code, Failure};
 use crate::redact;
 use crate::redact::pseudonym::Pseudonyms;
+use crate::report::export::{ReportFormat, csv};
 use crate::report::json;
 use crate::report::schema::Report;
 use crate::saved::{self, Saved};
@@ -24,6 +25,10 @@ const KEY: usize = 32;
 pub fn run(args: &RedactArgs) -> Result<(), Failure> {
     let mut pseudonyms = pseudonyms(args.key.as_deref())?;
     let extension = args.output.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+    if ReportFormat::of(&args.output, csv::Table::Threads) == Some(ReportFormat::Timeline) {
+        let why = "redact writes no timeline; trace report makes one of a redacted .trace file".to_owned();
+        return Err(refused(&args.output, why));
+    }
     let saved = saved::read(&args.file)?;
     let bytes = match (extension.as_deref(), saved) {
         (Some(file::EXTENSION), Saved::Snapshot(mut snapshot)) => {

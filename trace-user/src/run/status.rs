@@ -28,6 +28,7 @@ impl<'a> Status<'a> {
         match progress {
             Progress::Step(step) if self.plan.verbose > 0 => self.line.print(step),
             Progress::Step(step) => self.line.rewrite(&format!("{step} …")),
+            Progress::Note(note) => self.line.print(&note),
             Progress::Read { threads, took } if self.plan.verbose > 0 => {
                 let threads = unit::plural(threads as u64, "thread", "threads");
                 self.line.print(&format!("read {threads} in {}", unit::time(took.as_nanos() as u64)));

@@ -55,7 +55,7 @@ impl Place {
             (Place::Snapshot, "turns") => Place::Turns,
             (Place::Snapshot, "distributions") | (Place::Turns, "times") => Place::Distributions,
             // They hold moments of a clock.
-            (Place::Snapshot, "calls") => Place::Shown,
+            (Place::Snapshot, "calls" | "timeline") => Place::Shown,
             (Place::Distributions, _) => Place::Buckets,
             (Place::Shown, _) => Place::Shown,
             _ => Place::Summed,
@@ -196,6 +196,7 @@ mod tests {
     #[test]
     fn edges_of_buckets_and_moments_are_not() {
         let json = r#"{"snapshot": {"distributions": {"copy": [[18446744073709551615, 3], [9, 4]]}, "calls": [{"at": 9}],
+            "timeline": {"threads": [{"spans": [[1, 2, 3]]}]},
             "turns": {"totals": {"count": 1}, "times": {"build": [[18446744073709551615, 2]]}}}}"#;
         assert_eq!(sum(json), 10);
     }

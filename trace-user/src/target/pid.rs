@@ -10,6 +10,12 @@ use crate::kernel::proc::Proc;
 pub fn check(proc: &Proc, pid: u32, own: u32) -> Result<(), Failure> {
     let cannot = |code, why: String| Failure::new(code, format!("cannot attach to pid {pid}"), why);
     let (Some(tgid), Some(stat)) = (proc.tgid(pid), proc.process_stat(pid)) else {
+        if proc.hides(pid) {
+            let why =
+                format!("/proc/{pid} is there, and nothing in it may be read: /proc is mounted with hidepid");
+            let fix = "run trace as the target's user, or with sudo";
+            return Err(cannot(Code::NotPermitted, why).fix(fix));
+        }
         let why = format!("there is no process {pid} (/proc/{pid} does not exist)");
         return Err(
             cannot(Code::NoTarget, why).fix(format!("list processes with: ps -e{}", inner(proc, pid)))

@@ -42,6 +42,8 @@ pub enum Kind {
     Evidence,
     /// What was lost.
     Loss,
+    /// How it was measured.
+    Tier,
     /// A column or mark of a table.
     Column,
     /// An exit code, and the error behind it.
@@ -82,7 +84,7 @@ pub struct Topic {
 
 impl Kind {
     /// All kinds, in the order in which they are listed.
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 17] = [
         Kind::IoModel,
         Kind::ServerModel,
         Kind::Qualifier,
@@ -96,6 +98,7 @@ impl Kind {
         Kind::Finding,
         Kind::Evidence,
         Kind::Loss,
+        Kind::Tier,
         Kind::Column,
         Kind::ExitCode,
         Kind::Field,
@@ -117,6 +120,7 @@ impl Kind {
             Kind::Finding => "finding",
             Kind::Evidence => "evidence",
             Kind::Loss => "loss counter",
+            Kind::Tier => "tier",
             Kind::Column => "column or mark",
             Kind::ExitCode => "exit code",
             Kind::Field => "field",
@@ -139,6 +143,7 @@ impl Kind {
             Kind::Finding => &["finding"],
             Kind::Evidence => &["evidence"],
             Kind::Loss => &["loss", "counter"],
+            Kind::Tier => &["tier"],
             Kind::Column => &["column", "mark"],
             Kind::ExitCode => &["exit", "exit-code", "error", "code"],
             Kind::Field => &["field", "json"],
@@ -148,7 +153,7 @@ impl Kind {
 
 /// Everything that is explained by hand.
 pub fn all() -> impl Iterator<Item = Topic> {
-    let tables: [&[Topic]; 15] = [
+    let tables: [&[Topic]; 16] = [
         &models::IO,
         &models::SERVER,
         &models::QUALIFIERS,
@@ -162,6 +167,7 @@ pub fn all() -> impl Iterator<Item = Topic> {
         &findings::FINDINGS,
         &trust::EVIDENCE,
         &trust::LOSSES,
+        &trust::TIERS,
         &codes::COLUMNS,
         &codes::EXIT,
     ];
@@ -254,6 +260,7 @@ mod tests {
     use trace_common::handover::Handover;
 
     use super::*;
+    use crate::collect::Tier;
     use crate::failure::Code;
     use crate::model::balance::Spread;
     use crate::names;
@@ -308,6 +315,7 @@ mod tests {
         Side::ALL.iter().for_each(|side| explained(Kind::Side, &format!("{side:?}").to_lowercase()));
         Handover::ALL.iter().for_each(|way| explained(Kind::Handover, &json(way)));
         assert_eq!(count(Kind::Handover), Handover::ALL.len());
+        [Tier::Full, Tier::Sched, Tier::Proc].iter().for_each(|tier| explained(Kind::Tier, tier.name()));
         names::losses().iter().for_each(|loss| explained(Kind::Loss, loss));
         let counts =
             [Kind::IoModel, Kind::ServerModel, Kind::Role, Kind::Account, Kind::Side, Kind::Loss].map(count);

@@ -29,6 +29,7 @@ pub fn on(topic: &Topic, report: &Report) -> Vec<String> {
         Kind::Finding => finding(topic.name, report),
         Kind::Evidence => evidence(topic.name, report),
         Kind::Loss => loss(topic.name, report),
+        Kind::Tier => vec![tier(topic.name, report)],
         Kind::Column | Kind::ExitCode | Kind::Field => Vec::new(),
     }
 }
@@ -251,6 +252,21 @@ fn loss(name: &str, report: &Report) -> Vec<String> {
     match report.loss.get(name) {
         Some(count) => vec![format!("{} in this window.", unit::count(*count))],
         None => vec!["Not counted by the version that measured.".to_owned()],
+    }
+}
+
+/// Whether it is the tier of the report, and how that came.
+fn tier(name: &str, report: &Report) -> String {
+    let own = &report.tool.tier;
+    let steps = report.tool.steps.len() as u64;
+    let came = match steps {
+        0 => String::new(),
+        n => format!(", after {} for its cost", unit::plural(n, "step", "steps")),
+    };
+    if name == own {
+        format!("The tier of this report{came}.")
+    } else {
+        format!("This report is of tier {own}{came}.")
     }
 }
 

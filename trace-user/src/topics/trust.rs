@@ -1,6 +1,6 @@
 //! How sure a verdict is, what it stands on, what was found, and what was lost.
 
-use super::Kind::{Confidence, Ending, Evidence, Handover, Loss, Side, Spread};
+use super::Kind::{Confidence, Ending, Evidence, Handover, Loss, Side, Spread, Tier};
 use super::Part::{Act, Measured, Says};
 use super::Topic;
 
@@ -9,8 +9,8 @@ macro_rules! short {
     ($kind:ident, $name:literal, $what:literal) => {
         Topic { kind: $kind, name: $name, what: $what, parts: &[] }
     };
-    ($kind:ident, $name:literal, $what:literal, $part:ident: $text:literal) => {
-        Topic { kind: $kind, name: $name, what: $what, parts: &[($part, $text)] }
+    ($kind:ident, $name:literal, $what:literal, $($part:ident: $text:literal),+) => {
+        Topic { kind: $kind, name: $name, what: $what, parts: &[$(($part, $text)),+] }
     };
 }
 
@@ -26,7 +26,7 @@ pub const CONFIDENCES: [Topic; 3] = [
 ];
 
 /// Evidence (`evidence[].code`).
-pub const EVIDENCE: [Topic; 36] = [
+pub const EVIDENCE: [Topic; 39] = [
     short!(Evidence, "episodes", "Wilson 95 % lower bound of the winner's share of the decided episodes."),
     short!(Evidence, "episodes-enough", "How many episodes were decided; high needs 30."),
     short!(
@@ -127,11 +127,22 @@ pub const EVIDENCE: [Topic; 36] = [
         "Nobody else waits for the next connection: workers must take it themselves."
     ),
     short!(Evidence, "unwatched", "No connection was seen in an epoll set, and nobody waited over several."),
+    short!(
+        Evidence,
+        "sampled",
+        "Tier proc: share of the samples over connections that show what the model does, with the thread that shows it most.",
+        Says: "Where threads sleep, not how their waits end: at most medium."
+    ),
+    short!(Evidence, "sampled-nothing", "Tier proc: no sample showed a sleep over a connection of the server side.",
+        Act: "Send requests meanwhile; or tier full, which sees what running threads ask."),
+    short!(Evidence, "sampled-denied", "Tier proc: share of the threads whose call in flight may not be read.",
+        Act: "Run trace as the target's user, as root, or with CAP_SYS_PTRACE; kernel.yama.ptrace_scope above 0 forbids it \
+              to users."),
     short!(Evidence, "immediate", "Receives found their data there: too few waits to judge by."),
 ];
 
 /// Loss counters (`loss`).
-pub const LOSSES: [Topic; 23] = [
+pub const LOSSES: [Topic; 24] = [
     short!(Loss, "exit_without_enter", "System calls that ended and were not seen to begin."),
     short!(Loss, "enter_without_exit", "System calls that began while another had not ended."),
     short!(
@@ -143,6 +154,8 @@ pub const LOSSES: [Topic; 23] = [
     short!(Loss, "map_full", "A map had no room: connections or requests beyond the table.",
         Act: "A shorter window, or a target with fewer connections."),
     short!(Loss, "ring_full", "Receives that --calls had no room for.", Act: "A smaller --calls."),
+    short!(Loss, "timeline_dropped", "Spans that the timeline lacks: beyond --timeline-limit, or they came too fast.",
+        Says: "No verdict depends on it; the tracks of the timeline do not add up to the ledgers, see --timeline-limit."),
     short!(
         Loss,
         "recursion_missed",
@@ -184,6 +197,20 @@ pub const LOSSES: [Topic; 23] = [
     ),
     short!(Loss, "connections_evicted", "Connections that peers and turns lack, since there was no room for them.",
         Says: "No verdict depends on it."),
+];
+
+/// What a measurement hooks into (`tool.tier`, `--tier`).
+pub const TIERS: [Topic; 4] = [
+    short!(Tier, "full", "All hooks: every system call of the target, every switch of its threads.",
+        Says: "Everything in the report is measured."),
+    short!(Tier, "sched", "All hooks but those on the entry and the exit of system calls: no call on the machine pays for it.",
+        Says: "No user and kernel time apart, no calls that did not sleep; a verdict is at most medium."),
+    short!(Tier, "proc", "No hooks: samples of /proc, for whoever may not load any. What takes probes is null.",
+        Measured: "CPU and run queue from schedstat, exact; sleeps shared out by some 100 samples a second.",
+        Act: "sudo trace attach --tier full; trace doctor says what keeps it from being loaded."),
+    short!(Tier, "auto", "The best tier that this kernel and these rights allow; with --max-overhead it goes down when it \
+        costs more than that: full, sched, detached.",
+        Says: "tool.steps and the notes say why it is what it is."),
 ];
 
 /// Which end of a connection the target holds.

@@ -9,7 +9,10 @@ use trace_user::report::sanitize::is_hostile;
 use trace_user::report::{Layout, build};
 use trace_user::snapshot::file;
 
-use super::packed::{SAVED, pack, saved};
+use super::packed::{SAVED, pack, saved, unpack};
+
+/// redis for 400 ms, with a timeline.
+const WITH_TIMELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/timeline.trace");
 
 /// One change: the value that so many steps lead to (each a choice among the children), and what becomes of it.
 type Change = (Vec<usize>, What);
@@ -134,6 +137,16 @@ proptest! {
         let mut document = saved();
         for (steps, what) in &changes {
             change(&mut document["snapshot"], steps, what);
+        }
+        is_reported_on(&pack(&document));
+    }
+
+    #[test]
+    fn changed_timelines_are_refused_or_reported_on(changes in changes()) {
+        let bytes = unpack(&std::fs::read(WITH_TIMELINE).unwrap());
+        let mut document: Value = serde_json::from_slice(&bytes).unwrap();
+        for (steps, what) in &changes {
+            change(&mut document["snapshot"]["timeline"], steps, what);
         }
         is_reported_on(&pack(&document));
     }

@@ -184,7 +184,7 @@ pub struct Exited {
     pub lived_ns: u64,
     pub ledger: Ledger,
     pub receives: Receives,
-    pub accepts: Accepts,
+    pub accepts: Option<Accepts>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -196,7 +196,7 @@ pub struct Thread {
     pub ledger: Ledger,
     pub unsplit_ns: u64,
     pub receives: Receives,
-    pub accepts: Accepts,
+    pub accepts: Option<Accepts>,
     pub in_flight: Option<InFlight>,
     pub readiness: Readiness,
     pub event_loop: Option<EventLoop>,
@@ -333,8 +333,8 @@ impl Report {
 
     /// Accepts of all threads, the ended ones too.
     pub fn accepted(&self) -> u64 {
-        let ended = self.processes.iter().map(|p| p.exited.accepts.accepted);
-        self.threads().map(|t| t.accepts.accepted).chain(ended).sum()
+        let ended = self.processes.iter().map(|p| p.exited.accepts);
+        self.threads().map(|t| t.accepts).chain(ended).flatten().map(|a| a.accepted).sum()
     }
 
     /// Time in this account, of all threads, the ended ones too.

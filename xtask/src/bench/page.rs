@@ -85,7 +85,15 @@ pub fn page(record: &Record) -> String {
         }
     }
     if let Some(scale) = &record.scale {
-        let _ = write!(text, "\n## Scale\n\n");
+        let _ = write!(
+            text,
+            "\n## Scale\n\n\
+Threads: nine of ten asleep in recv, the tenth naps 20 ms again and again. Snapshot: the last one while the window is\n\
+open; the last snapshot is the one at its end, with three files of /proc for each silent thread and one for each other\n\
+one. Ended: from the interrupt until the measurement was written and `trace` was gone. Own CPU: of `trace`, while the\n\
+window was open, in parts of one CPU. The masses last {} s here, 10 s in `trace-user/tests/scale.rs`.\n\n",
+            scale.seconds
+        );
         checks(&mut text, &scale_page::checks(scale));
         scale_page::tables(&mut text, scale);
     }
@@ -132,13 +140,14 @@ fn loops(text: &mut String, record: &Record) {
 A system call that fails at once (`read` of descriptor −1), and a turn of two threads that wake each other over pipes\n\
 on one CPU (a write, a read and a switch each): in the traced process, and in a bystander that nobody traces while an\n\
 idle one is traced. ns per operation, {rounds} rounds; the median of\n\
-slices of 0.1 ms is a round's figure; `best`: the shortest slice against the shortest without any tool.\n\n"
+slices of 0.1 ms is a round's figure; `best`: the shortest slice against the shortest without any tool, which is\n\
+what the multiples are of.\n\n"
     );
     checks(text, &require::of_loops(record, false));
     for (nth, (whose, what)) in LOOPS.iter().enumerate() {
         let bare = record.loop_bare(nth).unwrap_or_default();
         let _ = write!(text, "\n### {whose}, {what}: {bare:.0} ns without any tool\n\n");
-        let mut table = Table::new(["tool", "added ns", "best", "× its floor"]);
+        let mut table = Table::new(["tool", "added ns", "best", "best × its floor"]);
         for tool in Tool::ALL {
             let Some(added) = record.loop_added(tool, nth) else { continue };
             table.row([

@@ -67,9 +67,10 @@ pub fn of_loops(record: &Record, gate: bool) -> Vec<Check> {
     CALLS.into_iter().map(check).collect()
 }
 
-/// What a tool adds to an operation as a multiple of what its floor adds.
+/// What a tool adds to an operation as a multiple of what its floor adds, both by the best slices: what else happens on
+/// the machine, another tracer above all, only makes a slice longer, and may last for several rounds of one of the two.
 pub fn multiple(record: &Record, tool: Tool, nth: usize) -> Option<f64> {
-    let added = |tool| record.loop_added(tool, nth).map(|spread| spread.median);
+    let added = |tool| record.loop_best(tool, nth);
     Some(added(tool)? / added(floor_of(tool))?)
 }
 

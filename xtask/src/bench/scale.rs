@@ -183,7 +183,7 @@ fn sum(report: &Value, of: impl Fn(&Value) -> Option<u64>) -> u64 {
 fn first_verdict(places: &Places) -> Result<(f64, f64)> {
     let server = Server::start(Kind::Redis, &places.trace, &places.scratch)?;
     std::thread::scope(|scope| {
-        let load = scope.spawn(|| server.drive(Duration::from_secs(4), 40_000.0));
+        let load = scope.spawn(|| server.drive_bare(Duration::from_secs(4), 40_000.0));
         std::thread::sleep(Duration::from_millis(500));
         let begun = Instant::now();
         let mut trace = start(places, server.pids()[0])?;

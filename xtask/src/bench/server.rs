@@ -1,10 +1,10 @@
 //! The servers and their clients: server on CPU 0, client on CPU 1, tools wherever the kernel puts them.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Lines};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -71,6 +71,18 @@ pub struct Seen {
     pub p99_ns: Option<f64>,
 }
 
+/// Clients that have connected.
+pub struct Clients {
+    process: Owned,
+    said: Lines<BufReader<ChildStdout>>,
+}
+
+impl Clients {
+    fn line(&mut self) -> Result<String> {
+        Ok(self.said.next().context("the clients ended early")??)
+    }
+}
+
 /// A running server.
 pub struct Server {
     kind: Kind,
@@ -119,21 +131,53 @@ impl Server {
         tree(self.process.pid())
     }
 
-    /// Drives it for about this long; `rate`: requests per second to expect.
+    /// Clients that connect now and begin later: so threads that serve connections are there when a tool attaches, which
+    /// `perf trace -p` does not follow to those that are born later. None where the clients connect for themselves.
+    ///
+    /// # Errors
+    /// When they cannot connect.
+    pub fn connect(&self, time: Duration) -> Result<Option<Clients>> {
+        let text = "x".repeat(64);
+        let (request, prime): ([&str; 4], _) = match self.kind {
+            Kind::Memcached => {
+                (["--send", "get k\\r\\n", "--reply", "25"], Some("set k 0 0 5\\r\\nabcde\\r\\n"))
+            }
+            Kind::Threads => (["--send", &text, "--reply", "64"], None),
+            _ => return Ok(None),
+        };
+        let mut client = on_cpu(1);
+        client.arg(&self.trace).args(["fixture", "press", "--port", &self.port.to_string()]);
+        client.args(["--connections", &CONNECTIONS.to_string(), "--duration", &time.as_millis().to_string()]);
+        client.args(request);
+        if let Some(prime) = prime {
+            client.args(["--prime", prime]);
+        }
+        client.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Owned::start(&mut client)?;
+        let stdout = process.child().stdout.take().context("no stdout")?;
+        let mut clients = Clients { process, said: BufReader::new(stdout).lines() };
+        clients.line()?;
+        Ok(Some(clients))
+    }
+
+    /// Drives it for about this long, by these clients if it has its own; `rate`: requests per second to expect.
     ///
     /// # Errors
     /// When the client fails.
-    pub fn drive(&self, time: Duration, rate: f64) -> Result<Seen> {
-        match self.kind {
-            Kind::Redis => self.redis_benchmark(time, rate),
-            Kind::Nginx => self.wrk(time),
-            Kind::Memcached => self.press(
-                time,
-                &["--send", "get k\\r\\n", "--reply", "25"],
-                Some("set k 0 0 5\\r\\nabcde\\r\\n"),
-            ),
-            _ => self.press(time, &["--send", &"x".repeat(64), "--reply", "64"], None),
+    pub fn drive(&self, time: Duration, rate: f64, clients: Option<Clients>) -> Result<Seen> {
+        match (clients, self.kind) {
+            (Some(clients), _) => self.press(clients),
+            (None, Kind::Redis) => self.redis_benchmark(time, rate),
+            (None, _) => self.wrk(time),
         }
+    }
+
+    /// Drives it without any tool.
+    ///
+    /// # Errors
+    /// When the client fails.
+    pub fn drive_bare(&self, time: Duration, rate: f64) -> Result<Seen> {
+        self.drive(time, rate, self.connect(time)?)
     }
 
     /// redis-benchmark knows no duration: it gets as many requests as are expected to take that long.
@@ -169,31 +213,18 @@ impl Server {
         Ok(Seen { requests, per_second, cpu_ns: cpu_ns as f64 / requests.max(1) as f64, p99_ns })
     }
 
-    /// The connections of this client are made before the server's time is taken, and closed after it.
-    fn press(&self, time: Duration, request: &[&str], prime: Option<&str>) -> Result<Seen> {
+    /// The connections of these clients are closed after the server's time was taken.
+    fn press(&self, mut clients: Clients) -> Result<Seen> {
         #[derive(Deserialize)]
         struct Pressed {
             requests: u64,
             wall_ns: u64,
             p99_ns: u64,
         }
-        let mut client = on_cpu(1);
-        client.arg(&self.trace).args(["fixture", "press", "--port", &self.port.to_string()]);
-        client.args(["--connections", &CONNECTIONS.to_string(), "--duration", &time.as_millis().to_string()]);
-        client.args(request);
-        if let Some(prime) = prime {
-            client.args(["--prime", prime]);
-        }
-        client.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut client = Owned::start(&mut client)?;
-        let stdout = client.child().stdout.take().context("no stdout")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let mut line = || lines.next().context("the clients ended early").and_then(|line| Ok(line?));
-        line()?;
         let (said, cpu_ns) = self.charge(|| {
             // Closing its stdin is the word to begin.
-            drop(client.child().stdin.take());
-            line()
+            drop(clients.process.child().stdin.take());
+            clients.line()
         })?;
         let Pressed { requests, wall_ns, p99_ns } = serde_json::from_str(&said)?;
         let count = requests.max(1) as f64;

@@ -1,6 +1,7 @@
 //! What `/proc` tells of processes and threads. Every reader takes the root, so that tests run on saved trees.
 
 mod files;
+mod look;
 mod net;
 mod process;
 mod stat;
@@ -11,7 +12,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-pub use net::{Listener, Protocol};
+pub use look::Moment;
+pub use net::{Listener, Protocol, Socket};
 pub use stat::Stat;
 pub use thread::InCall;
 

@@ -2,7 +2,7 @@
 //!
 //! `/proc/net` shows one network namespace; a container's sockets are seen through `/proc/PID/net` of a process in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::Serialize;
@@ -39,7 +39,39 @@ pub struct Listener {
     pub inode: u64,
 }
 
+/// What a socket is to the process that holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Socket {
+    /// It waits for connections, on a port if it is TCP's.
+    Listener(Option<u16>),
+    /// A TCP connection, by its local port.
+    Stream(u16),
+    /// A connected AF_UNIX socket that has the name of a listener: it was accepted.
+    Named,
+    /// A connected AF_UNIX socket without a name: it was connected, or is one of a pair.
+    Unnamed,
+    /// A datagram socket.
+    Datagram,
+}
+
+/// `TCP_LISTEN`, `include/net/tcp_states.h`.
+const TCP_LISTEN: &str = "0A";
+/// `__SO_ACCEPTCON`, `include/linux/net.h`.
+const ACCEPTS: u32 = 1 << 16;
+
 impl Proc {
+    /// The sockets in the network namespace of process `pid`, by inode.
+    pub fn socket_table(&self, pid: u32) -> BTreeMap<u64, Socket> {
+        let mut sockets = BTreeMap::new();
+        for (table, _, protocol) in TABLES {
+            let text = self.read(format!("{pid}/net/{table}")).unwrap_or_default();
+            sockets.extend(text.lines().skip(1).filter_map(|line| internet(line, protocol)));
+        }
+        let text = self.read(format!("{pid}/net/unix")).unwrap_or_default();
+        sockets.extend(text.lines().skip(1).filter_map(local));
+        sockets
+    }
+
     /// The listeners in a network namespace: that of process `pid`, or of the reader of this `/proc`.
     pub fn listeners(&self, pid: Option<u32>) -> Vec<Listener> {
         let net = pid.map_or("net".to_owned(), |pid| format!("{pid}/net"));
@@ -62,6 +94,35 @@ impl Proc {
     pub fn network_namespace(&self, pid: Option<u32>) -> Option<String> {
         self.link(pid.map_or("self/ns/net".to_owned(), |pid| format!("{pid}/ns/net")))
     }
+}
+
+/// A line of the tables of TCP or UDP.
+fn internet(line: &str, protocol: Protocol) -> Option<(u64, Socket)> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (local, state) = (address(fields.get(1)?)?, *fields.get(3)?);
+    let inode = fields.get(9)?.parse().ok().filter(|inode| *inode != 0)?;
+    let socket = match protocol {
+        Protocol::Udp => Socket::Datagram,
+        Protocol::Tcp if state == TCP_LISTEN => Socket::Listener(Some(local.port())),
+        Protocol::Tcp => Socket::Stream(local.port()),
+    };
+    Some((inode, socket))
+}
+
+/// A line of the table of AF_UNIX (`net/unix/af_unix.c`, `unix_seq_show`): `Num RefCount Protocol Flags Type St Inode Path`.
+fn local(line: &str) -> Option<(u64, Socket)> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let flags = u32::from_str_radix(fields.get(3)?, 16).ok()?;
+    let inode = fields.get(6)?.parse().ok()?;
+    // SOCK_STREAM and SOCK_SEQPACKET.
+    let stream = matches!(*fields.get(4)?, "0001" | "0005");
+    let socket = match (stream, flags & ACCEPTS != 0, fields.len() > 7) {
+        (_, true, _) => Socket::Listener(None),
+        (false, ..) => Socket::Datagram,
+        (true, _, true) => Socket::Named,
+        (true, _, false) => Socket::Unnamed,
+    };
+    Some((inode, socket))
 }
 
 /// Address and inode in a line of a table, if the socket has that state and no peer.
@@ -104,6 +165,23 @@ mod tests {
         assert_eq!(parse(&listen.replace(" 0A ", " 01 "), "0A"), None);
         assert_eq!(parse(&listen.replace("00000000:0000", "0100007F:D431"), "0A"), None);
         assert_eq!(parse(&listen.replace(" 4711 ", " 0 "), "0A"), None);
+    }
+
+    #[test]
+    fn sockets_are_what_their_line_says() {
+        let tcp = |state: &str| {
+            let line =
+                "0: 0100007F:1F90 0100007F:D431 01 00000000:00000000 00:00000000 00000000 0 0 4711 1 0";
+            internet(&line.replace(" 01 ", state), Protocol::Tcp)
+        };
+        assert_eq!(tcp(" 01 "), Some((4711, Socket::Stream(8080))));
+        assert_eq!(tcp(" 0A "), Some((4711, Socket::Listener(Some(8080)))));
+        let unix = |line: &str| local(line).map(|(_, socket)| socket);
+        assert_eq!(unix("0000: 00000002 00000000 00010000 0001 01 99 /run/x"), Some(Socket::Listener(None)));
+        assert_eq!(unix("0000: 00000003 00000000 00000000 0001 03 99 /run/x"), Some(Socket::Named));
+        assert_eq!(unix("0000: 00000003 00000000 00000000 0001 03 99"), Some(Socket::Unnamed));
+        assert_eq!(unix("0000: 00000003 00000000 00000000 0002 03 99"), Some(Socket::Datagram));
+        assert_eq!(unix("Num RefCount"), None);
     }
 
     #[test]

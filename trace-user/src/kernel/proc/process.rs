@@ -16,6 +16,12 @@ impl Proc {
         self.process_stat(pid).is_some_and(|stat| !stat.is_zombie())
     }
 
+    /// Whether a process is there and none of its files may be read (`hidepid=1`, `fs/proc/base.c`).
+    pub fn hides(&self, pid: u32) -> bool {
+        let denied = |e: std::io::Error| e.kind() == std::io::ErrorKind::PermissionDenied;
+        std::fs::read(self.root.join(format!("{pid}/stat"))).is_err_and(denied)
+    }
+
     /// The process that a process or thread id belongs to.
     pub fn tgid(&self, tid: u32) -> Option<u32> {
         self.status(tid, "Tgid:")?.parse().ok()

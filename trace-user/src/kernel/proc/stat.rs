@@ -17,6 +17,10 @@ pub struct Stat {
     pub ppid: u32,
     /// `task_struct::flags`.
     pub flags: u32,
+    /// Clock ticks in user mode since it began.
+    pub user_ticks: u64,
+    /// … and in the kernel; both add up to the scheduler's run time (`kernel/sched/cputime.c`, `cputime_adjust`).
+    pub kernel_ticks: u64,
     /// Threads of the process.
     pub threads: u32,
     /// Start time in clock ticks since boot.
@@ -48,6 +52,8 @@ impl Stat {
             state: fields.first()?.chars().next()?,
             ppid: fields.get(1)?.parse().ok()?,
             flags: fields.get(6)?.parse().ok()?,
+            user_ticks: fields.get(11)?.parse().ok()?,
+            kernel_ticks: fields.get(12)?.parse().ok()?,
             threads: fields.get(17)?.parse().ok()?,
             start_ticks: fields.get(19)?.parse().ok()?,
         })

@@ -30,7 +30,7 @@ impl Proc {
     }
 }
 
-fn parse_syscall(text: &str) -> InCall {
+pub(super) fn parse_syscall(text: &str) -> InCall {
     let mut words = text.split_ascii_whitespace();
     let nr: u32 = words.next()?.parse().ok()?;
     let mut args = [0; 4];

@@ -9,6 +9,7 @@ mod prometheus;
 pub mod stream;
 #[cfg(test)]
 mod tests;
+mod timeline;
 pub(super) mod words;
 
 use std::path::Path;
@@ -35,14 +36,16 @@ pub enum ReportFormat {
     Folded,
     /// Prometheus' text format.
     Prometheus,
+    /// What was done when, for Perfetto and Chrome's trace viewer; empty unless it was recorded.
+    Timeline,
 }
 
 /// The extensions that stand for a format, for error messages.
-pub const EXTENSIONS: &str = ".txt, .table, .json, .jsonl, .csv, .md, .html, .folded, .prom";
+pub const EXTENSIONS: &str = ".txt, .table, .json, .jsonl, .csv, .md, .html, .folded, .prom, .timeline.json";
 
 impl ReportFormat {
     /// All formats; csv with the table that it has if none is named.
-    pub const ALL: [ReportFormat; 8] = [
+    pub const ALL: [ReportFormat; 9] = [
         ReportFormat::Table,
         ReportFormat::Json,
         ReportFormat::Jsonl,
@@ -51,14 +54,16 @@ impl ReportFormat {
         ReportFormat::Html,
         ReportFormat::Folded,
         ReportFormat::Prometheus,
+        ReportFormat::Timeline,
     ];
 
-    /// The format that the extension of `path` stands for. A `.csv` holds the table that stands before it, as
+    /// The format that the extension of `path` stands for. A `.timeline.json` or `.perfetto.json` is a timeline, a `.csv` holds the table that stands before it, as
     /// in `web.peers.csv`, else the `usual` one.
     pub fn of(path: &Path, usual: csv::Table) -> Option<ReportFormat> {
         let extension = path.extension()?.to_string_lossy().to_ascii_lowercase();
         Some(match extension.as_str() {
             "txt" | "table" => ReportFormat::Table,
+            "json" if is_timeline(path) => ReportFormat::Timeline,
             "json" => ReportFormat::Json,
             "jsonl" => ReportFormat::Jsonl,
             "csv" => ReportFormat::Csv(csv::Table::before(path).unwrap_or(usual)),
@@ -84,8 +89,15 @@ impl ReportFormat {
             ReportFormat::Html => html::render(report),
             ReportFormat::Folded => Ok(folded::render(report)),
             ReportFormat::Prometheus => Ok(prometheus::render(report, layout)),
+            ReportFormat::Timeline => timeline::render(report),
         }
     }
+}
+
+/// Whether what stands before the extension says so, as in `web.timeline.json`.
+fn is_timeline(path: &Path) -> bool {
+    let before = path.file_stem().map(Path::new).and_then(Path::extension);
+    before.is_some_and(|e| e.eq_ignore_ascii_case("timeline") || e.eq_ignore_ascii_case("perfetto"))
 }
 
 impl From<Format> for ReportFormat {

@@ -95,7 +95,7 @@ fn ledger(text: &mut Text, report: &Report, layout: Layout) {
             labels.push(("tid", thread.tid.to_string()));
         }
         *threads.entry(labels.clone()).or_default() += cohort.threads;
-        for account in Account::ALL {
+        for account in Account::ALL.into_iter().filter(|&a| cohort.ledger.has(a)) {
             let mut labels = labels.clone();
             labels.push(("account", account.name().to_owned()));
             *times.entry(labels).or_default() += cohort.ledger.ns(account);
@@ -107,6 +107,9 @@ fn ledger(text: &mut Text, report: &Report, layout: Layout) {
 }
 
 fn receives(text: &mut Text, report: &Report) {
+    if report.sampling.is_some() {
+        return;
+    }
     let (r, a) = totals(report);
     let outcome = |name: &str, count: u64| (vec![("outcome", name.to_owned())], count);
     let outcomes = [
@@ -194,16 +197,18 @@ fn peers(text: &mut Text, report: &Report) {
 fn trust(text: &mut Text, report: &Report) {
     let losses = report.loss.iter().map(|(name, count)| (vec![("counter", name.clone())], *count));
     text.family("trace_loss", "gauge", "Loss counters; 0 when nothing was lost.", losses);
-    text.one(
-        "trace_canary_exact",
-        "Whether known receives were seen exactly.",
-        u64::from(report.calibration.exact),
-    );
+    if report.calibration.done > 0 {
+        let exact = u64::from(report.calibration.exact);
+        text.one("trace_canary_exact", "Whether known receives were seen exactly.", exact);
+    }
     if let Some(ns) = report.calibration.floor_ns {
         text.one("trace_floor_seconds", "CPU times below this are the probes' own.", seconds(ns));
     }
     if let Some(ns) = report.cost.bpf_run_ns {
         text.one("trace_cost_seconds", "Run time of the probes in the window.", seconds(ns));
+    }
+    if let Some(ns) = report.cost.own_cpu_ns {
+        text.one("trace_cost_own_cpu_seconds", "CPU time that trace itself took in the window.", seconds(ns));
     }
     text.one("trace_cost_map_bytes", "Memory of the maps.", report.cost.map_bytes);
     if let Some(share) = report.residual.share {

@@ -30,6 +30,7 @@ pub fn window(report: &Report) -> String {
             EndedBy::Duration => "the whole window",
             EndedBy::Interrupt => "ended by a signal",
             EndedBy::TargetExit => "ended with the target",
+            EndedBy::Overhead => "ended by its cost",
             EndedBy::Open => "so far",
         },
     )

@@ -158,7 +158,10 @@ pub fn environment(report: &Report) -> Markup {
         ("Kernel", html! { (Html(&report.host.kernel)) " " (Html(&report.host.arch)) }),
         ("Measured by", html! { "trace " (Html(&report.tool.version)) ", tier " (Html(&report.tool.tier)) }),
         ("Command", html! { (Html(command.as_deref().unwrap_or("not known"))) }),
-        ("Probe object, SHA-256", html! { (Html(&report.tool.object_sha256)) }),
+        (
+            "Probe object, SHA-256",
+            html! { (Html(report.tool.object_sha256.as_deref().unwrap_or("none was loaded"))) },
+        ),
         ("Run time of the probes", optional("/cost/bpf_run_ns", cost.bpf_run_ns, unit::time)),
         ("Events", optional("/cost/events", cost.events, unit::count)),
     ];

@@ -1,0 +1,55 @@
+//! The probes, loaded for a session, or why they cannot be.
+
+use super::super::load::{self, LoadError, Probes, Sizes};
+use super::super::{Options, permitted};
+use crate::failure::{Code, Failure};
+use crate::kernel::btf::{BtfError, Facts};
+use crate::kernel::proc::Proc;
+
+/// Loads and attaches them, with room for the threads of the target.
+pub(super) fn probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
+    let facts = Facts::read(&options.btf, load::tracepoints()).map_err(no_btf)?;
+    give_back();
+    let pids = if options.follow { proc.tree(&options.pids) } else { options.pids.iter().copied().collect() };
+    let sizes = Sizes { timeline: options.timeline.is_some(), ..Sizes::of(proc, &pids) }
+        .limited(options.faults.map_entries);
+    let probes = load::load(object, &options.btf, &facts, sizes, options.tier, &options.faults.without)
+        .map_err(refused);
+    give_back();
+    probes
+}
+
+/// Gives freed memory back to the system: the kernel's types are large and needed only at the start.
+fn give_back() {
+    // SAFETY: no preconditions.
+    unsafe { libc::malloc_trim(0) };
+}
+
+pub fn no_btf(e: BtfError) -> Failure {
+    Failure::new(Code::Kernel, "the kernel's types (BTF) cannot be used", e.to_string())
+        .fix("a kernel built with CONFIG_DEBUG_INFO_BTF=y; check with: ls -l /sys/kernel/btf/vmlinux")
+}
+
+pub fn refused(e: LoadError) -> Failure {
+    let denied = {
+        let mut source: Option<&dyn std::error::Error> = Some(&e);
+        let mut found = false;
+        while let Some(error) = source {
+            found |= error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error)
+                == Some(libc::EPERM);
+            source = error.source();
+        }
+        found
+    };
+    let denied = denied || permitted::is_loading_forbidden();
+    let detail = format!("{:?}", anyhow::Error::from(e));
+    let why = detail.lines().next().unwrap_or_default().to_owned();
+    if denied {
+        return Failure::new(Code::NotPermitted, "the kernel does not permit the probes", why)
+            .fix("sudo, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; check: cat /sys/kernel/security/lockdown")
+            .detail(detail);
+    }
+    Failure::new(Code::Kernel, "the kernel refused the probes", why)
+        .fix("a kernel from 6.1 on; -vv shows the verifier's log")
+        .detail(detail)
+}
