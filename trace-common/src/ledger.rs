@@ -67,7 +67,8 @@ fn settle(t: &mut Thread, now: u64, sink: &mut impl Sink) {
     let account = t.account();
     let nanos = book(t, account, now, sink);
     match account {
-        Account::Copy => t.call.copy_ns += nanos,
+        // What a ring copies while a call is interrupted is not that call's.
+        Account::Copy if t.call.state == CallState::Active as u8 => t.call.copy_ns += nanos,
         Account::Kernel => t.call.kernel_ns += nanos,
         Account::Unknown => t.unsplit += nanos,
         _ => {}

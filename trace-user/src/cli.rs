@@ -4,6 +4,7 @@
 mod about;
 mod again;
 mod command;
+mod faults;
 mod look;
 mod measure;
 mod saved;
@@ -21,6 +22,7 @@ use crate::report::Format;
 pub use about::{CompletionsArgs, ManArgs, SchemaArgs};
 pub use again::ReportArgs;
 pub use command::RunArgs;
+pub use faults::FaultArgs;
 pub use look::{DoctorArgs, FormatArgs, ListArgs};
 pub use measure::{MeasureArgs, ReportFormatArg, TierArg, WriteArgs};
 pub use saved::{CheckArgs, DiffArgs, ExplainArgs, RedactArgs};

@@ -136,6 +136,7 @@ fn options(measure: MeasureArgs) -> Options {
         calls,
         btf,
         by_descriptor,
+        faults,
         timeline: _,
         timeline_limit: _,
     } = measure;
@@ -157,6 +158,8 @@ fn options(measure: MeasureArgs) -> Options {
         max_overhead,
         lowered: None,
         btf,
+        ahead: None,
+        faults: faults.into(),
     }
 }
 

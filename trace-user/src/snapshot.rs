@@ -37,6 +37,9 @@ pub struct Snapshot {
     pub pids: Vec<u32>,
     /// Processes seen in the window, by pid.
     pub processes: Vec<Process>,
+    /// Further ones, of which nothing is left but their sum: their threads ended, and were added to those of another process.
+    #[serde(default)]
+    pub processes_summed: u64,
     /// Threads alive at the end, and those that ended within the window, by process and thread id.
     pub threads: Vec<Thread>,
     /// Connections seen, as far as the table held them.

@@ -1,4 +1,7 @@
-//! `cargo xtask check`: the committed object against its sources, the formatting, and clippy on both targets.
+//! `cargo xtask check`: the committed object against its sources, the formatting, clippy on both targets, and what the
+//! dependency tree may hold.
+
+mod deny;
 
 use std::path::Path;
 use std::process::Command;
@@ -24,6 +27,9 @@ pub struct Args {
     /// Only: build the object again, into target/bpf-rebuilt, and compare
     #[arg(long)]
     rebuild: bool,
+    /// Only: licences, sources and duplicates of the dependency tree (installs cargo-deny where it is missing)
+    #[arg(long)]
+    deny: bool,
 }
 
 /// Runs the checks that were asked for.
@@ -32,7 +38,7 @@ pub struct Args {
 /// When one fails.
 pub fn run(args: &Args) -> Result<()> {
     let root = workspace::root();
-    let all = !(args.manifest || args.lints || args.rebuild);
+    let all = !(args.manifest || args.lints || args.rebuild || args.deny);
     if args.manifest || all {
         let manifest = Manifest::verify(&root, &workspace::prebuilt(&root))?;
         println!("check: the committed object matches its sources (built by {})", manifest.rustc);
@@ -44,6 +50,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if args.rebuild {
         rebuild(&root)?;
+    }
+    if args.deny {
+        deny::check(&root)?;
     }
     Ok(())
 }

@@ -6,10 +6,13 @@
 mod bench;
 mod build_ebpf;
 mod check;
+mod fuzz;
 mod ldd;
 mod manifest;
 mod process;
+mod reliability;
 mod setup;
+mod soak;
 mod table;
 mod test;
 mod toolchain;
@@ -31,6 +34,10 @@ enum Task {
     BuildEbpf(build_ebpf::Args),
     /// Compare the committed object with its sources, check the formatting, lint both targets
     Check(check::Args),
+    /// Read arbitrary bytes where bytes are not to be trusted, by libFuzzer
+    Fuzz(fuzz::Args),
+    /// Run the long forms of the tests that nobody is harmed, and write docs/RELIABILITY.md
+    Soak(soak::Args),
     /// Install what the tests use, and run all of them
     Test(test::Args),
     /// Measure real servers whose models are known, compare, and write docs/ACCURACY.md
@@ -46,6 +53,8 @@ fn main() -> ExitCode {
         Task::Setup(args) => setup::run(&args),
         Task::BuildEbpf(args) => build_ebpf::run(&args),
         Task::Check(args) => check::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Truth(args) => truth::run(&args),
         Task::Bench(args) => bench::run(&args),

@@ -10,7 +10,7 @@ use crate::{process, setup};
 
 /// What the tests use of Debian: real programs, their loads, what looks at BPF programs and processes, and what reads
 /// reports.
-const PACKAGES: [&str; 16] = [
+const PACKAGES: [&str; 17] = [
     "apache2",
     "bpftool",
     "chromium",
@@ -25,6 +25,7 @@ const PACKAGES: [&str; 16] = [
     "python3-venv",
     "redis-server",
     "redis-tools",
+    "strace",
     "util-linux",
     "wrk",
 ];

@@ -52,3 +52,23 @@ fn a_receive_that_a_handler_ended_with_eintr_is_interrupted_although_it_is_asked
     assert!(ledger::enter(&mut t, 1, 40, RECV, &mut sink), "the program asks anew");
     assert_eq!((t.receives.calls, t.receives.interrupted), (1, 1));
 }
+
+#[test]
+fn what_a_ring_copies_while_a_receive_is_interrupted_is_not_the_receives_copy() {
+    let at = |at: u64, event| Traced { at: START + at, event, stamps: Stamps::default() };
+    let replay = Replay::of(
+        &[
+            at(10, Event::Enter(RECV)),
+            at(20, Event::Exit(RECV, -512)),
+            at(30, Event::FirstByte(Registers::NONE)),
+            at(35, Event::RingCopied),
+            at(36, Event::WorkDone),
+            at(40, Event::Enter(RECV)),
+            at(50, Event::Exit(RECV, -11)),
+        ],
+        support::replay::Recovery::Off,
+    );
+    assert_eq!(replay.account(Account::Copy), 5);
+    assert_eq!(replay.noted.observed[Account::Copy.index()], 5);
+    assert_eq!(replay.ended.iter().map(|call| call.copy_ns).sum::<u64>(), 0);
+}

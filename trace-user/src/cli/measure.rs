@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::FaultArgs;
 use crate::kernel::btf::VMLINUX;
 use crate::report::export::{ReportFormat, csv};
 
@@ -54,6 +55,9 @@ pub struct MeasureArgs {
     /// Resolve receives by their descriptor, as on kernels before 6.3
     #[arg(long, hide = true)]
     pub by_descriptor: bool,
+    /// Faults on purpose.
+    #[command(flatten)]
+    pub faults: FaultArgs,
 }
 
 /// How to write the report.

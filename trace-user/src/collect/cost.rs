@@ -11,6 +11,7 @@ use aya::Ebpf;
 use aya::sys::{Stats, enable_stats};
 
 use super::own;
+use crate::kernel::drop;
 use crate::snapshot::Cost;
 
 /// Length of a sample; the session looks every 20 ms, so it is three of its ticks.
@@ -126,7 +127,7 @@ impl Sampler {
         }
         let rarely = self.sum.samples >= OFTEN && !self.bounded;
         self.next = now + if rarely { RARELY } else { EVERY };
-        match enable_stats(Stats::RunTime) {
+        match drop::raised(|| enable_stats(Stats::RunTime)) {
             Ok(stats) => self.running = Some(Running { _stats: stats, since: now, before: runs(ebpf) }),
             Err(_) => self.unavailable = true,
         }

@@ -67,6 +67,10 @@ pub fn tracepoints() -> impl Iterator<Item = &'static str> {
     HOOKS.iter().flat_map(|hook| hook.tracepoints.iter().copied())
 }
 
+/// Maps of what a target has, whose length can be limited.
+const LIMITED: [&str; 8] =
+    ["CONNS", "PEERS", "EPOLLS", "PIPES", "RINGS", "MULTISHOTS", "REQUESTS", "SIGNALS"];
+
 /// How large the maps are made.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
@@ -77,6 +81,8 @@ pub struct Sizes {
     /// Records of connections, and of requests in flight on rings. Where they do not suffice, the one that was used
     /// longest ago gives way.
     pub conns: u32,
+    /// Most entries of the maps beside them; for tests.
+    pub limit: Option<u32>,
     /// A timeline is recorded: its ring has [`timeline::RING_BYTES`] instead of a page.
     pub timeline: bool,
 }
@@ -97,12 +103,18 @@ impl Sizes {
         };
         let slots = twice(&|pid| proc.threads(pid).len()).max(MIN_SLOTS);
         let conns = twice(&|pid| proc.descriptors(pid)).clamp(*CONNS.start(), *CONNS.end());
-        Sizes { pid_max: proc.pid_max(), slots, conns, timeline: false }
+        Sizes { pid_max: proc.pid_max(), slots, conns, timeline: false, limit: None }
+    }
+
+    /// With maps of so many entries, if any.
+    pub fn limited(self, limit: Option<u32>) -> Sizes {
+        let slots = limit.unwrap_or(self.slots);
+        Sizes { slots, conns: limit.unwrap_or(self.conns), limit, ..self }
     }
 
     /// For a trial, with so many records of threads.
     pub fn small(proc: &Proc, slots: u32) -> Sizes {
-        Sizes { pid_max: proc.pid_max(), slots, conns: *CONNS.start(), timeline: false }
+        Sizes { pid_max: proc.pid_max(), slots, conns: *CONNS.start(), timeline: false, limit: None }
     }
 }
 
@@ -123,6 +135,12 @@ pub enum LoadError {
         /// Its answer.
         source: ProgramError,
     },
+    /// It was left out on purpose, and nothing can replace it.
+    #[error("hook {0} was left out")]
+    Withheld(&'static str),
+    /// There is no such hook to leave out.
+    #[error("there is no hook {0}")]
+    Unknown(String),
     /// The object has no such program.
     #[error("the probe object has no program {0}")]
     NoProgram(&'static str),
@@ -136,7 +154,8 @@ pub struct Probes {
     pub degraded: Vec<(&'static str, &'static str)>,
 }
 
-/// Loads `object` and attaches all hooks of a tier.
+/// Loads `object` and attaches all hooks of a tier but those that this kernel refuses and that can be done without, and
+/// those that `without` names.
 ///
 /// # Errors
 /// If the kernel refuses the object, or a hook that nothing can replace.
@@ -146,22 +165,39 @@ pub fn load(
     facts: &Facts,
     sizes: Sizes,
     tier: Tier,
+    without: &[String],
 ) -> Result<Probes, LoadError> {
+    if let Some(name) = without.iter().find(|name| HOOKS.iter().all(|hook| hook.program != **name)) {
+        return Err(LoadError::Unknown(name.clone()));
+    }
     let (mut ebpf, btf) = open(object, btf_path, facts, sizes, tier)?;
-    let hooks = || HOOKS.into_iter().filter(|hook| tier.has(hook.program));
-    verify(&mut ebpf, &btf, facts, &hooks().collect::<Vec<_>>())?;
-    let mut degraded = Vec::new();
-    for hook in hooks() {
+    let is_left_out = |hook: &Hook| without.iter().any(|name| name == hook.program);
+    let mut hooks: Vec<Hook> = HOOKS.into_iter().filter(|hook| tier.has(hook.program)).collect();
+    if let Some(hook) = hooks.iter().find(|hook| is_left_out(hook) && hook.lost.is_none()) {
+        return Err(LoadError::Withheld(hook.program));
+    }
+    let left_out = hooks.iter().filter(|hook| is_left_out(hook));
+    let mut degraded: Vec<_> = left_out.filter_map(|hook| Some((hook.program, hook.lost?))).collect();
+    hooks.retain(|hook| !is_left_out(hook));
+    let refused_ones = verify(&mut ebpf, &btf, facts, &hooks)?;
+    degraded.extend(refused_ones.iter().filter_map(|hook| Some((hook.program, hook.lost?))));
+    hooks.retain(|hook| refused_ones.iter().all(|refused| refused.program != hook.program));
+    for hook in hooks {
         match tracepoint(facts, hook) {
-            Some(_) => program(&mut ebpf, hook)?.attach().map(drop).map_err(|e| refused(hook, e))?,
+            Some(_) => match (program(&mut ebpf, hook)?.attach(), hook.lost) {
+                (Ok(_), _) => {}
+                (Err(_), Some(lost)) => degraded.push((hook.program, lost)),
+                (Err(e), None) => return Err(refused(hook, e)),
+            },
             None => degraded.extend(hook.lost.map(|lost| (hook.program, lost))),
         }
     }
     Ok(Probes { ebpf, degraded })
 }
 
-/// Has the kernel verify the programs of these hooks, several at once: that is most of the time that loading takes.
-fn verify(ebpf: &mut Ebpf, btf: &Btf, facts: &Facts, hooks: &[Hook]) -> Result<(), LoadError> {
+/// Has the kernel verify the programs of these hooks, several at once: that is most of the time that loading takes. Returns
+/// those that it refused and that can be done without.
+fn verify(ebpf: &mut Ebpf, btf: &Btf, facts: &Facts, hooks: &[Hook]) -> Result<Vec<Hook>, LoadError> {
     let mut programs = BTreeMap::new();
     for (name, program) in ebpf.programs_mut() {
         programs.insert(name.to_owned(), program);
@@ -176,9 +212,16 @@ fn verify(ebpf: &mut Ebpf, btf: &Btf, facts: &Facts, hooks: &[Hook]) -> Result<(
     // Taken from the end, where sys_enter is: what takes longest comes first.
     let work = Mutex::new(work);
     let next = || work.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let refused_ones = Mutex::new(Vec::new());
     let worker = || -> Result<(), LoadError> {
         while let Some((hook, tracepoint, program)) = next() {
-            program.load(tracepoint, btf).map_err(|e| refused(hook, e))?;
+            match (program.load(tracepoint, btf), hook.lost) {
+                (Ok(()), _) => {}
+                (Err(_), Some(_)) => {
+                    refused_ones.lock().unwrap_or_else(PoisonError::into_inner).push(hook);
+                }
+                (Err(e), None) => return Err(refused(hook, e)),
+            }
         }
         Ok(())
     };
@@ -188,7 +231,8 @@ fn verify(ebpf: &mut Ebpf, btf: &Btf, facts: &Facts, hooks: &[Hook]) -> Result<(
         let own = worker();
         // A worker that panicked left its program unloaded: attaching says so.
         others.into_iter().filter_map(|other| other.join().ok()).fold(own, Result::and)
-    })
+    })?;
+    Ok(refused_ones.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Makes the maps of `object`; no program is loaded yet.
@@ -207,6 +251,11 @@ pub fn open(
     let words = Offsets { calls_untraced, timeline, ..facts.offsets }.words();
     let btf = Btf::parse_file(btf_path, aya::Endianness::default())?;
     let mut loader = EbpfLoader::new();
+    if let Some(entries) = sizes.limit {
+        for map in LIMITED {
+            loader.map_max_entries(map, entries);
+        }
+    }
     if sizes.timeline {
         loader.map_max_entries(timeline::RING, timeline::RING_BYTES);
     }

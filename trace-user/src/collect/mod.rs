@@ -14,6 +14,7 @@ pub mod object;
 mod overhead;
 mod own;
 mod pace;
+mod permitted;
 mod sampled;
 mod session;
 mod silent;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::failure::{Code, Failure};
+use crate::kernel::drop::Ahead;
 use crate::snapshot::Snapshot;
 
 pub use tier::Tier;
@@ -58,6 +60,20 @@ pub struct Options {
     pub lowered: Option<String>,
     /// Where the kernel's BTF is.
     pub btf: PathBuf,
+    /// What the caller still has to do after the probes are attached: all rights beyond that are given up then. `None`: none
+    /// is, for a process that measures again.
+    pub ahead: Option<Ahead>,
+    /// Faults on purpose.
+    pub faults: Faults,
+}
+
+/// Faults on purpose, to see that what is lost by them shows.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// Entries of each map whose size depends on the target.
+    pub map_entries: Option<u32>,
+    /// Hooks to do without, as if this kernel did not have them.
+    pub without: Vec<String>,
 }
 
 /// What a running measurement tells.

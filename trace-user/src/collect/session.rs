@@ -20,6 +20,7 @@ use super::loss::Noticed;
 use super::timeline::Recorder;
 use super::{Options, Progress, canary, census, clock, each, object, pace, silent};
 use crate::failure::Failure;
+use crate::kernel::drop;
 use crate::kernel::proc::Proc;
 use crate::snapshot::{Calibration, EndedBy, Process, Schedstat, Snapshot, Step, Thread, Tool};
 use ended::Folded;
@@ -56,6 +57,7 @@ pub struct Session<'a> {
     names: BTreeMap<u32, String>,
     baseline: BTreeMap<u32, Schedstat>,
     processes: BTreeMap<u32, Process>,
+    processes_summed: u64,
     ended: Vec<Thread>,
     calls: Vec<LoggedCall>,
     timeline: Option<Recorder>,
@@ -117,6 +119,7 @@ impl<'a> Session<'a> {
             names: BTreeMap::new(),
             baseline: BTreeMap::new(),
             processes: BTreeMap::new(),
+            processes_summed: 0,
             ended: Vec::new(),
             calls: Vec::new(),
             timeline,
@@ -163,6 +166,10 @@ impl<'a> Session<'a> {
         let mut next_interval = self.options.interval.map(|every| begun + every);
         let mut next_thorough = begun;
         self.sampler = Sampler::begin(&self.probes.ebpf, self.options.max_overhead.is_some());
+        // Who may have to load a lower tier keeps the rights to.
+        if let (Some(ahead), None) = (self.options.ahead, self.options.max_overhead) {
+            drop::all_but(ahead)?;
+        }
         let ended_by = loop {
             if stop() {
                 break EndedBy::Interrupt;

@@ -7,7 +7,7 @@ use trace_common::kernel::{Control, MISSING};
 
 use super::Tier;
 use super::kmaps::Maps;
-use super::load::{self, HOOKS, LoadError, Sizes};
+use super::load::{self, HOOKS, Hook, LoadError, Sizes};
 use super::session::{broken, no_btf, refused};
 use super::{canary, object};
 use crate::failure::Failure;
@@ -73,7 +73,7 @@ impl Trial {
         let sizes = Sizes::small(&proc, SLOTS);
         let (mut ebpf, btf) = load::open(&object, btf_path, &facts, sizes, Tier::Full).map_err(refused)?;
         for hook in HOOKS {
-            let outcome = self.outcome(load::attach(&mut ebpf, &btf, &facts, hook));
+            let outcome = self.outcome(hook, load::attach(&mut ebpf, &btf, &facts, hook));
             self.hooks.push((hook.program, outcome));
         }
         if !sing || self.failure.is_some() {
@@ -89,14 +89,21 @@ impl Trial {
         heard
     }
 
-    /// The first refusal is what a measurement fails with; the other hooks are tried all the same.
-    fn outcome(&mut self, result: Result<Option<(&'static str, &'static str)>, LoadError>) -> Outcome {
+    /// The first refusal of a hook that nothing can replace is what a measurement fails with; the others are tried all the
+    /// same.
+    fn outcome(
+        &mut self,
+        hook: Hook,
+        result: Result<Option<(&'static str, &'static str)>, LoadError>,
+    ) -> Outcome {
         match result {
             Ok(None) => Outcome::Attached,
             Ok(Some((_, lost))) => Outcome::Absent(lost),
             Err(e) => {
                 let failure = refused(e);
-                self.failure.get_or_insert(failure.clone());
+                if hook.lost.is_none() {
+                    self.failure.get_or_insert(failure.clone());
+                }
                 Outcome::Refused(failure)
             }
         }
@@ -104,7 +111,9 @@ impl Trial {
 
     fn control(&self) -> Control {
         let absent = |name: &str| {
-            self.hooks.iter().any(|(hook, outcome)| *hook == name && matches!(outcome, Outcome::Absent(_)))
+            self.hooks.iter().any(|(hook, outcome)| {
+                *hook == name && matches!(outcome, Outcome::Absent(_) | Outcome::Refused(_))
+            })
         };
         Control { by_descriptor: u32::from(absent("sock_recv_length")), ..Control::default() }
     }

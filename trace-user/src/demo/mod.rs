@@ -14,7 +14,7 @@ use fixtures::spawn::Program;
 use serde::Serialize;
 
 use crate::cli::{DemoArgs, FormatArg};
-use crate::collect::{self, Options, Progress, Tier};
+use crate::collect::{self, Faults, Options, Progress, Tier};
 use crate::failure::{Code, Failure};
 use crate::model;
 use crate::run::line::Line;
@@ -144,6 +144,8 @@ fn play(scene: &Scene, btf: &Path, stop: &dyn Fn() -> bool) -> Result<Row, Failu
         max_overhead: None,
         lowered: None,
         btf: btf.to_path_buf(),
+        ahead: None,
+        faults: Faults::default(),
     };
     let mut windows = collect::measure(&options, stop, &mut |_: Progress| {})?;
     drop(clients);

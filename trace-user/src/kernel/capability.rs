@@ -27,13 +27,16 @@ pub const USES: [Use; 6] = [
     Use {
         capability: Capability::CAP_SYS_PTRACE,
         purpose: "to read what other users' threads sleep in (/proc/PID/syscall) and their executables",
-        lost: Some("a thread of another user that makes no event shows wait_other; exe is null"),
+        lost: Some("what a silent thread of another user sleeps in is unknown; exe is null"),
         matters: true,
     },
     Use {
         capability: Capability::CAP_DAC_READ_SEARCH,
-        purpose: "to see which sockets other users' processes hold (/proc/PID/fd)",
-        lost: Some("--port and list do not see other users' servers; sides are known only from accepts"),
+        purpose: "to see which sockets other users' processes hold (/proc/PID/fd), and to read /proc/PID/syscall",
+        lost: Some(
+            "--port and list do not see other users' servers; sides are known only from accepts; what a silent \
+             thread of another user sleeps in is unknown",
+        ),
         matters: true,
     },
     Use {

@@ -3,6 +3,7 @@
 pub mod btf;
 pub mod capability;
 pub mod container;
+pub mod drop;
 pub mod lockdown;
 pub mod names;
 pub mod namespace;

@@ -32,6 +32,8 @@ pub struct Limits {
     pub below_full: bool,
     /// Whether signals were traced.
     pub signals_seen: bool,
+    /// Hooks that are not there and without which one of the models cannot be seen.
+    pub hooks_missing: usize,
     /// Whether the sides that decide are those of a server; if not, the verdict is that of a client.
     pub server_side: bool,
 }
@@ -474,6 +476,11 @@ pub(super) fn limits_met(
         ),
         (("losses", "Lost events for each event of the threads concerned"), lost, LOSS_TOLERANCE),
         (("threads-missed", "Threads that were not measured"), limits.threads_missed as f64, 0.5),
+        (
+            ("hooks", "Hooks that are not there, without which one of the models cannot be seen"),
+            limits.hooks_missing as f64,
+            0.5,
+        ),
         (("tier", "Measured in a tier below full"), f64::from(u8::from(limits.below_full)), 0.5),
         (("canary", "Known receives of trace itself that were not seen exactly"), inexact(limits), 0.5),
     ];

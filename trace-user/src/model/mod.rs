@@ -87,6 +87,13 @@ pub fn classify(snapshot: &Snapshot) -> Verdicts {
     verdicts
 }
 
+/// Whether the hook that is not there is one of those by which asynchronous or signal-driven I/O is known.
+fn hides_a_model(lost: &str) -> bool {
+    let hook = lost.split(':').next().unwrap_or_default();
+    let only_times = ["io_uring_task_work_run"];
+    (hook.starts_with("io_uring_") || hook.starts_with("signal_")) && !only_times.contains(&hook)
+}
+
 fn limits(snapshot: &Snapshot) -> Limits {
     let calibration = &snapshot.calibration;
     Limits {
@@ -95,6 +102,7 @@ fn limits(snapshot: &Snapshot) -> Limits {
         canary: (calibration.measured > 0).then(|| calibration.is_exact()),
         below_full: !snapshot.tool.is_full(),
         signals_seen: !snapshot.degraded.iter().any(|lost| lost.starts_with("signal_deliver:")),
+        hooks_missing: snapshot.degraded.iter().filter(|lost| hides_a_model(lost)).count(),
         server_side: true,
     }
 }

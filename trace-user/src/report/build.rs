@@ -91,7 +91,7 @@ fn target(snapshot: &Snapshot) -> Target {
         pids: snapshot.pids.clone(),
         comm: first.map(|p| p.comm.clone()),
         exe: first.and_then(|p| p.exe.clone()),
-        processes: snapshot.processes.len() as u64,
+        processes: snapshot.processes.len() as u64 + snapshot.processes_summed,
         threads: snapshot.threads.iter().map(|t| t.count).sum(),
     }
 }

@@ -31,6 +31,7 @@ pub fn snapshot(threads: u32) -> Snapshot {
             steal_ns: Some(1_000_000),
         },
         pids: vec![100],
+        processes_summed: 0,
         processes: vec![Process {
             pid: 100,
             comm: "server".into(),

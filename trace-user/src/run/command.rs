@@ -14,6 +14,7 @@ use crate::collect::{self, Progress};
 use crate::command::Command;
 use crate::command::user::User;
 use crate::failure::{Code, Failure};
+use crate::kernel::drop::Ahead;
 use crate::plan::{self, Plan};
 use crate::snapshot::Snapshot;
 
@@ -36,6 +37,7 @@ pub fn run(args: RunArgs, verbose: u8) -> Result<(), Failure> {
     signal::command(Some(command.pid()));
     (plan.options.pids, plan.options.held) = (vec![command.pid()], true);
     let aside = plan.writing.outputs.is_empty();
+    plan.options.ahead = Some(Ahead { files: !aside, command: true });
     let print = |text: &str| if aside { print_aside(text) } else { Ok(()) };
     let mut stream = Stream::of(&plan);
     let mut tell_so_far = |snapshot: &Snapshot| stream.tell(snapshot, &mut outputs, print);

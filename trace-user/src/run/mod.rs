@@ -27,6 +27,7 @@ pub use explain::explain;
 use crate::cli::{AttachArgs, Cli, Command, DemoArgs};
 use crate::collect::Progress;
 use crate::failure::Failure;
+use crate::kernel::drop::Ahead;
 use crate::kernel::rights::{self, System};
 use crate::{collect, plan, target};
 use output::Outputs;
@@ -69,6 +70,7 @@ fn attach(args: AttachArgs, verbose: u8) -> Result<(), Failure> {
     plan.options.pids = target::resolve(Path::new("/proc"), &target, std::process::id())?;
     signal::install()?;
     let mut outputs = Outputs::create(&plan.writing.outputs)?;
+    plan.options.ahead = Some(Ahead { files: !plan.writing.outputs.is_empty(), command: false });
     let mut stream = Stream::of(&plan);
     let lowered = tier::settle(&mut plan.options)?;
     let windows = {

@@ -26,7 +26,7 @@ pub const CONFIDENCES: [Topic; 3] = [
 ];
 
 /// Evidence (`evidence[].code`).
-pub const EVIDENCE: [Topic; 38] = [
+pub const EVIDENCE: [Topic; 39] = [
     short!(Evidence, "episodes", "Wilson 95 % lower bound of the winner's share of the decided episodes."),
     short!(Evidence, "episodes-enough", "How many episodes were decided; high needs 30."),
     short!(
@@ -80,6 +80,11 @@ pub const EVIDENCE: [Topic; 38] = [
     short!(Evidence, "unknown-time", "Share of the threads' time that was not observed; high needs < 5 %."),
     short!(Evidence, "losses", "Losses for each event; high needs less than one in 10,000."),
     short!(Evidence, "threads-missed", "Threads of the target without a record; high needs none."),
+    short!(
+        Evidence,
+        "hooks",
+        "Hooks that are not there, without which one of the models cannot be seen; high needs none."
+    ),
     short!(
         Evidence,
         "watched",

@@ -283,6 +283,7 @@ impl Session<'_> {
                 steal_ns: self.steal.zip(self.proc.steal_ns()).map(|(b, a)| a.saturating_sub(b)),
             },
             pids: self.options.pids.clone(),
+            processes_summed: 0,
             processes: self.processes.values().cloned().collect(),
             threads,
             connections: Vec::new(),

@@ -60,6 +60,9 @@ impl Session<'_> {
             let of_others = || self.ended.iter().rposition(|t| !asked_for(t) && alike(t));
             let sum = same.or_else(|| if asked_for(&thread) { None } else { of_others() });
             if let Some(sum) = sum {
+                // A process ends with its first thread, or is listed by another one of its own.
+                let unlisted = thread.tid == thread.pid && !self.processes.contains_key(&thread.pid);
+                self.processes_summed += u64::from(unlisted);
                 self.ended[sum].merge(&thread);
                 return;
             }

@@ -59,6 +59,7 @@ impl Session<'_> {
             window: self.window(span, ended_by),
             pids: self.options.pids.clone(),
             processes: self.processes.values().cloned().collect(),
+            processes_summed: self.processes_summed,
             threads,
             connections: connections.iter().map(convert::connection).collect(),
             peers,

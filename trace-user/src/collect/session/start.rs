@@ -1,7 +1,7 @@
 //! The probes, loaded for a session, or why they cannot be.
 
-use super::super::Options;
 use super::super::load::{self, LoadError, Probes, Sizes};
+use super::super::{Options, permitted};
 use crate::failure::{Code, Failure};
 use crate::kernel::btf::{BtfError, Facts};
 use crate::kernel::proc::Proc;
@@ -11,8 +11,10 @@ pub(super) fn probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Pr
     let facts = Facts::read(&options.btf, load::tracepoints()).map_err(no_btf)?;
     give_back();
     let pids = if options.follow { proc.tree(&options.pids) } else { options.pids.iter().copied().collect() };
-    let sizes = Sizes { timeline: options.timeline.is_some(), ..Sizes::of(proc, &pids) };
-    let probes = load::load(object, &options.btf, &facts, sizes, options.tier).map_err(refused);
+    let sizes = Sizes { timeline: options.timeline.is_some(), ..Sizes::of(proc, &pids) }
+        .limited(options.faults.map_entries);
+    let probes = load::load(object, &options.btf, &facts, sizes, options.tier, &options.faults.without)
+        .map_err(refused);
     give_back();
     probes
 }
@@ -39,6 +41,7 @@ pub fn refused(e: LoadError) -> Failure {
         }
         found
     };
+    let denied = denied || permitted::is_loading_forbidden();
     let detail = format!("{:?}", anyhow::Error::from(e));
     let why = detail.lines().next().unwrap_or_default().to_owned();
     if denied {

@@ -46,7 +46,7 @@ impl Proc {
     pub fn steal_ns(&self) -> Option<u64> {
         let text = self.read("stat")?;
         let ticks: u64 = text.lines().next()?.split_ascii_whitespace().nth(8)?.parse().ok()?;
-        Some(ticks * 1_000_000_000 / rustix::param::clock_ticks_per_second())
+        Some(ticks.checked_mul(1_000_000_000)? / rustix::param::clock_ticks_per_second())
     }
 
     /// Largest thread id plus one.
@@ -72,5 +72,24 @@ impl Proc {
     fn numbers(&self, path: impl AsRef<Path>) -> impl Iterator<Item = u32> {
         let entries = std::fs::read_dir(self.root.join(path)).into_iter().flatten().flatten();
         entries.filter_map(|e| e.file_name().to_str()?.parse().ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steal_time_that_no_machine_reaches_is_none() {
+        let root = tempfile::tempdir().expect("a directory");
+        let steal = |ticks: &str| {
+            std::fs::write(root.path().join("stat"), format!("cpu 1 2 3 4 5 6 7 {ticks} 0 0\n"))
+                .expect("written");
+            Proc::at(root.path()).steal_ns()
+        };
+        let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second();
+        assert_eq!(steal("163"), Some(163 * tick_ns));
+        assert_eq!(steal("1631442563552315217"), None);
+        assert_eq!(steal("-1"), None);
     }
 }
