@@ -83,7 +83,7 @@ fn read(root: &Path, name: &str) {
             }
         }
         "1/task/1/stat" => drop(proc.stat(1, 1)),
-        "1/task/1/syscall" => drop(proc.in_call(1, 1)),
+        "1/task/1/syscall" => drop(proc.call(1, 1)),
         "1/task/1/schedstat" => drop(proc.schedstat(1, 1)),
         "1/net/tcp" | "1/net/tcp6" | "1/net/udp" => {
             let listeners = proc.listeners(Some(1));

@@ -66,7 +66,7 @@ fn what_a_ring_copies_while_a_receive_is_interrupted_is_not_the_receives_copy() 
             at(40, Event::Enter(RECV)),
             at(50, Event::Exit(RECV, -11)),
         ],
-        support::replay::Recovery::Off,
+        Recovery::Off,
     );
     assert_eq!(replay.account(Account::Copy), 5);
     assert_eq!(replay.noted.observed[Account::Copy.index()], 5);
