@@ -34,7 +34,7 @@ const LEAD: u64 = 200_000;
 /// How long handlers that were in flight when the gate shut may take to finish.
 const GRACE: Duration = Duration::from_millis(2);
 /// When the first interim snapshot is taken: what a busy server did until then decides.
-const FIRST_INTERIM: Duration = Duration::from_millis(500);
+const FIRST_INTERIM: Duration = Duration::from_millis(250);
 /// How often after it.
 const INTERIM: Duration = Duration::from_secs(1);
 /// How often the table of thread ids is asked, too, which records are in use: a thread whose end was booked says so in its
