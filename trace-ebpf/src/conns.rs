@@ -20,7 +20,7 @@ use crate::{
 /// `FASYNC`, `include/uapi/asm-generic/fcntl.h`.
 const O_ASYNC: u32 = 0o20000;
 
-/// The record of the connection behind `sk`, made at `now` if there is none. `made` says who would have made it.
+/// The record of the connection behind `sk`, made at `now` if there is none.
 #[inline(always)]
 pub fn of_sock(sk: Kernel, now: u64) -> Option<*mut Conn> {
     of_sock_to(sk, field(sk, offset!(sk_dport)), now)
@@ -204,7 +204,7 @@ pub fn cover(t: &Thread, conn: &mut Conn, sk: Kernel) -> Cover {
     let head: Kernel = field(open, offset!(file_ep));
     let mut link: Kernel = field(head, 0);
     // A file is rarely in more than one set.
-    let mut several = false;
+    let mut sets = 0;
     for _ in 0..2 {
         if link == 0 {
             break;
@@ -213,14 +213,12 @@ pub fn cover(t: &Thread, conn: &mut Conn, sk: Kernel) -> Cover {
         let ep: Kernel = field(item, offset!(epitem_ep));
         conn.ep = ep;
         conn.flags |= flag::IN_EPOLL;
-        conn.set_known = u8::from(conn.flags & flag::O_ASYNC == 0);
         cover = cover.later(event_of(t, conn, ep));
         link = field(link, 0);
-        several |= link != 0;
+        sets += 1;
     }
-    if several {
-        conn.set_known = 0;
-    }
+    // Whoever is in none any more, or in several, has to be looked for each time.
+    conn.set_known = u8::from(sets == 1 && conn.flags & flag::O_ASYNC == 0);
     cover
 }
 
