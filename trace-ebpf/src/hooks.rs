@@ -19,7 +19,7 @@ use trace_common::{
 
 use crate::{
     calls, file,
-    maps::{FREE_SLOTS, PerCpu, SLOTS, TID_SLOT},
+    maps::{FREE_SLOTS, PerCpu, TID_SLOT},
     read::{Kernel, direct, field, offset},
     readiness, signals,
     slots::{self, Moment, calls_untraced, with_thread},
@@ -431,7 +431,7 @@ fn adopt(tid: u32, tgid: u32, kernel_io: bool) {
         PerCpu.lose(Loss::SlotsExhausted);
         return;
     };
-    let Some(t) = SLOTS.get_ptr_mut(slot) else { return };
+    let Some(t) = slots::record(slot) else { return };
     // SAFETY: user space hands out zeroed slots that nobody else knows.
     let t = unsafe { &mut *t };
     t.sleep = Account::Unknown as u8;

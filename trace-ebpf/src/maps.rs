@@ -1,7 +1,8 @@
 //! The maps, and the read-only global with the kernel's offsets.
 
 use aya_ebpf::{
-    macros::map,
+    btf_maps::{self, ArrayOfMaps},
+    macros::{btf_map, map},
     maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf},
 };
 use trace_common::{
@@ -12,6 +13,7 @@ use trace_common::{
     kernel::{Control, MISSING, Offsets},
     loss::{Loss, Losses, Sink},
     signal::Signals,
+    slot::{CHUNK, CHUNKS, MOST},
     thread::Thread,
     timeline::{self, Entry, Note},
     turn::{PARTS, Part, Spent, Turns},
@@ -21,7 +23,7 @@ use trace_common::{
 use crate::read::offset;
 
 /// `BPF_F_MMAPABLE`: user space reads the records without a system call.
-const MMAPABLE: u32 = 1 << 10;
+const MMAPABLE: usize = 1 << 10;
 
 /// Where this kernel keeps its fields; user space overrides it before loading.
 #[unsafe(no_mangle)]
@@ -30,12 +32,14 @@ pub static OFFSETS: Offsets = Offsets::UNSET;
 /// Slot of a thread by thread id; 0 for none. As long as `pid_max`.
 #[map]
 pub static TID_SLOT: Array<u32> = Array::with_max_entries(32_768, 0);
-/// Records of threads. Slot 0 is not used.
-#[map]
-pub static SLOTS: Array<Thread> = Array::with_max_entries(4_096, MMAPABLE);
+/// Records of threads, in chunks that user space adds while the target grows. All have the length that is named here, so
+/// that the verifier puts the look-up in line (`array_map_meta_equal`, `kernel/bpf/arraymap.c`). Slot 0 is not used.
+#[btf_map]
+pub static SLOTS: ArrayOfMaps<btf_maps::Array<Thread, { CHUNK as usize }, MMAPABLE>, { CHUNKS as usize }> =
+    ArrayOfMaps::new();
 /// Zeroed slots for threads to come.
 #[map]
-pub static FREE_SLOTS: Queue<u32> = Queue::with_max_entries(4_096, 0);
+pub static FREE_SLOTS: Queue<u32> = Queue::with_max_entries(MOST, 0);
 /// The window and the switches.
 #[map]
 pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);

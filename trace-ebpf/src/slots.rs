@@ -4,6 +4,7 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use trace_common::{
     kernel::{Control, MISSING},
     loss::{Loss, Sink},
+    slot,
     thread::Thread,
 };
 
@@ -19,7 +20,13 @@ pub fn thread(tid: u32) -> Option<*mut Thread> {
     if slot == 0 {
         return None;
     }
-    SLOTS.get_ptr_mut(slot)
+    record(slot)
+}
+
+/// The record in slot `slot`.
+#[inline(always)]
+pub fn record(slot: u32) -> Option<*mut Thread> {
+    SLOTS.get_value_ptr_mut(slot::chunk(slot), &slot::place(slot))
 }
 
 /// Whether thread `tid` belongs to the target.

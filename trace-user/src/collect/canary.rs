@@ -30,7 +30,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// # Errors
 /// If a map refuses or the thread cannot be made.
 pub fn run(maps: &mut Maps, proc: &Proc, control: Control) -> Result<(Calibration, u64)> {
-    let slot = maps.allocate().context("no free record for the canary")?;
+    let slot = maps.slots.allocate().context("no free record for the canary")?;
     let (mut near, far) = UnixStream::pair().context("socket pair of the canary")?;
     near.write_all(&[0; READY])?;
     let (tell, told) = mpsc::channel();
@@ -53,7 +53,7 @@ pub fn run(maps: &mut Maps, proc: &Proc, control: Control) -> Result<(Calibratio
     finish.send(()).ok();
     drop(near);
     let _ = helper.join();
-    maps.free(slot)?;
+    maps.slots.give(slot)?;
     maps.forget()?;
     driven?;
     singing.context("the canary did not finish")?;
@@ -129,7 +129,7 @@ fn read(maps: &mut Maps, slot: u32) -> (Calibration, u64) {
         done_bytes: (READY + (RECEIVES - READY) * SIZE) as u64,
         ..Calibration::default()
     };
-    if let Some((record, _)) = maps.record(slot) {
+    if let Some((record, _)) = maps.slots.read(slot) {
         calibration.measured = record.receives.with_data;
         calibration.measured_bytes = record.receives.bytes;
         calibration.measured_slept = record.receives.slept;

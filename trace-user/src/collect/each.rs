@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZero;
 
-use super::kmaps::Brief;
+use super::slots::Brief;
 
 /// Threads of the target that are worth a further one of ours.
 const WORTH: usize = 1_000;

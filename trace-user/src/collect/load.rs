@@ -6,12 +6,13 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Tier, timeline};
+use super::{Tier, slots, timeline};
 use crate::kernel::btf::Facts;
 use crate::kernel::proc::Proc;
 use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use trace_common::kernel::{MISSING, Offsets};
+use trace_common::slot;
 
 /// One program, and where it is attached.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +77,7 @@ const LIMITED: [&str; 8] =
 pub struct Sizes {
     /// Length of the table of thread ids: `pid_max`.
     pub pid_max: u32,
-    /// Records of threads.
+    /// Records of threads to begin with.
     pub slots: u32,
     /// Records of connections, and of requests in flight on rings. Where they do not suffice, the one that was used
     /// longest ago gives way.
@@ -89,32 +90,30 @@ pub struct Sizes {
 
 /// Most programs that are verified at once.
 const MOST_WORKERS: usize = 4;
-/// Fewest records of threads. One takes 1.8 KB.
-const MIN_SLOTS: u32 = 4_096;
+/// Fewest records of threads to begin with: a burst of births must not wait for the first look. One takes 1.8 KB.
+const MIN_SLOTS: u32 = 4 * slot::CHUNK;
 /// Fewest records of connections, and most: that many take 100 MB of the kernel's memory.
 const CONNS: RangeInclusive<u32> = 16_384..=262_144;
 
 impl Sizes {
-    /// For these processes: twice what they have, since they may come to have more.
+    /// For these processes. Connections: twice what they have, since they may come to have more.
     pub fn of(proc: &Proc, pids: &BTreeSet<u32>) -> Sizes {
-        let twice = |count: &dyn Fn(u32) -> usize| {
-            let sum: usize = pids.iter().map(|pid| count(*pid)).sum();
-            u32::try_from(sum).unwrap_or(u32::MAX).saturating_mul(2)
-        };
-        let slots = twice(&|pid| proc.threads(pid).len()).max(MIN_SLOTS);
-        let conns = twice(&|pid| proc.descriptors(pid)).clamp(*CONNS.start(), *CONNS.end());
+        let descriptors: usize = pids.iter().map(|pid| proc.descriptors(*pid)).sum();
+        let conns = u32::try_from(descriptors).unwrap_or(u32::MAX).saturating_mul(2);
+        let threads = pids.iter().map(|pid| proc.threads(*pid).len()).sum();
+        let slots = slots::wanted(threads, 0).max(MIN_SLOTS);
+        let conns = conns.clamp(*CONNS.start(), *CONNS.end());
         Sizes { pid_max: proc.pid_max(), slots, conns, timeline: false, limit: None }
     }
 
     /// With maps of so many entries, if any.
     pub fn limited(self, limit: Option<u32>) -> Sizes {
-        let slots = limit.unwrap_or(self.slots);
-        Sizes { slots, conns: limit.unwrap_or(self.conns), limit, ..self }
+        Sizes { conns: limit.unwrap_or(self.conns), limit, ..self }
     }
 
-    /// For a trial, with so many records of threads.
-    pub fn small(proc: &Proc, slots: u32) -> Sizes {
-        Sizes { pid_max: proc.pid_max(), slots, conns: *CONNS.start(), timeline: false, limit: None }
+    /// For a trial: the canary needs one record of a thread.
+    pub fn small(proc: &Proc) -> Sizes {
+        Sizes { pid_max: proc.pid_max(), slots: 2, conns: *CONNS.start(), timeline: false, limit: None }
     }
 }
 
@@ -152,6 +151,8 @@ pub struct Probes {
     pub ebpf: Ebpf,
     /// Hooks that are not there, and what is lost by it.
     pub degraded: Vec<(&'static str, &'static str)>,
+    /// Records of threads to begin with.
+    pub slots: u32,
 }
 
 /// Loads `object` and attaches all hooks of a tier but those that this kernel refuses and that can be done without, and
@@ -192,7 +193,7 @@ pub fn load(
             None => degraded.extend(hook.lost.map(|lost| (hook.program, lost))),
         }
     }
-    Ok(Probes { ebpf, degraded })
+    Ok(Probes { ebpf, degraded, slots: sizes.slots })
 }
 
 /// Has the kernel verify the programs of these hooks, several at once: that is most of the time that loading takes. Returns
@@ -263,8 +264,6 @@ pub fn open(
         .btf(Some(&btf))
         .override_global("OFFSETS", &words[..], true)
         .map_max_entries("TID_SLOT", sizes.pid_max)
-        .map_max_entries("SLOTS", sizes.slots)
-        .map_max_entries("FREE_SLOTS", sizes.slots)
         .map_max_entries("CONNS", sizes.conns)
         .map_max_entries("MULTISHOTS", sizes.conns)
         .map_max_entries("REQUESTS", sizes.conns)

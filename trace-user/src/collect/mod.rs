@@ -18,6 +18,7 @@ mod permitted;
 mod sampled;
 mod session;
 mod silent;
+mod slots;
 mod tier;
 mod timeline;
 pub mod trial;

@@ -3,6 +3,7 @@
 mod ended;
 mod read;
 mod roll;
+mod room;
 mod start;
 
 use std::collections::BTreeMap;
@@ -14,16 +15,17 @@ use trace_common::thread::Sched;
 
 use super::convert::Span;
 use super::cost::Sampler;
-use super::kmaps::{Brief, Maps};
+use super::kmaps::Maps;
 use super::load::Probes;
 use super::loss::Noticed;
+use super::slots::Brief;
 use super::timeline::Recorder;
 use super::{Options, Progress, canary, census, clock, each, object, pace, silent};
 use crate::failure::Failure;
 use crate::kernel::drop;
 use crate::kernel::proc::Proc;
 use crate::snapshot::{Calibration, EndedBy, Process, Schedstat, Snapshot, Step, Thread, Tool};
-use ended::Folded;
+use room::Room;
 
 pub(super) use start::{no_btf, refused};
 
@@ -63,6 +65,7 @@ pub struct Session<'a> {
     timeline: Option<Recorder>,
     noticed: Noticed,
     sampler: Sampler,
+    room: Room,
 }
 
 pub(super) fn broken(e: anyhow::Error) -> Failure {
@@ -76,12 +79,10 @@ impl<'a> Session<'a> {
         progress(Progress::Step("loading the probes"));
         let object = object::bytes().map_err(|e| Failure::internal("the probe object cannot be read", e))?;
         let mut probes = start::probes(options, &object, &proc)?;
-        let mut maps = Maps::take(&mut probes.ebpf, options.tier).map_err(broken)?;
+        let limit = options.faults.map_entries;
+        let mut maps = Maps::take(&mut probes.ebpf, options.tier, probes.slots, limit).map_err(broken)?;
         let recorder = options.timeline.map(|limit| Recorder::take(&mut probes.ebpf, limit));
         let mut timeline = recorder.transpose().map_err(broken)?;
-        for slot in 1..maps.slot_count() {
-            maps.free(slot).map_err(broken)?;
-        }
         let by_descriptor =
             options.by_descriptor || probes.degraded.iter().any(|(h, _)| *h == "sock_recv_length");
         let mut control = Control {
@@ -125,6 +126,7 @@ impl<'a> Session<'a> {
             timeline,
             noticed: Noticed::default(),
             sampler: Sampler::idle(),
+            room: Room::default(),
         };
         session.begin(progress)?;
         Ok(session)
@@ -186,12 +188,12 @@ impl<'a> Session<'a> {
             if thorough {
                 next_thorough = now + THOROUGH;
             }
-            let Folded { living, freed } = self.fold(thorough).map_err(broken)?;
-            if living == 0 {
+            let found = self.fold(thorough).map_err(broken)?;
+            if found.living == 0 {
                 break EndedBy::TargetExit;
             }
-            let spare = (self.maps.slot_count() as usize).saturating_sub(living);
-            let pause = pace::after_fold(now.elapsed(), freed, spare);
+            let (births, spare) = self.make_room(&found);
+            let pause = pace::after_fold(now.elapsed(), births, spare);
             // The ring of a timeline is made for this pace.
             let pause = if self.timeline.is_some() { pause.min(pace::TICK) } else { pause };
             if now >= next_interim {

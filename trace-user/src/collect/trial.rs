@@ -15,9 +15,6 @@ use crate::kernel::btf::Facts;
 use crate::kernel::proc::Proc;
 use crate::snapshot::Calibration;
 
-/// Records of threads: the canary needs one.
-const SLOTS: u32 = 16;
-
 /// What a trial showed.
 #[derive(Debug, Default)]
 pub struct Trial {
@@ -70,7 +67,7 @@ impl Trial {
         let facts = Facts::read(btf_path, load::tracepoints()).map_err(no_btf)?;
         self.fields = Some(fields(&facts));
         let proc = Proc::system();
-        let sizes = Sizes::small(&proc, SLOTS);
+        let sizes = Sizes::small(&proc);
         let (mut ebpf, btf) = load::open(&object, btf_path, &facts, sizes, Tier::Full).map_err(refused)?;
         for hook in HOOKS {
             let outcome = self.outcome(hook, load::attach(&mut ebpf, &btf, &facts, hook));
@@ -79,10 +76,7 @@ impl Trial {
         if !sing || self.failure.is_some() {
             return Ok(());
         }
-        let mut maps = Maps::take(&mut ebpf, Tier::Full).map_err(broken)?;
-        for slot in 1..maps.slot_count() {
-            maps.free(slot).map_err(broken)?;
-        }
+        let mut maps = Maps::take(&mut ebpf, Tier::Full, sizes.slots, sizes.limit).map_err(broken)?;
         let calibration = canary::run(&mut maps, &proc, self.control()).map_err(broken)?.0;
         let heard = canary::check(&calibration);
         self.canary = Some(calibration);

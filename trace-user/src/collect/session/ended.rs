@@ -34,7 +34,7 @@ impl Session<'_> {
                 continue;
             }
             let span = Span { start: self.control.start, end: clock::now() };
-            if let Some((record, _)) = self.maps.record(brief.slot)
+            if let Some((record, _)) = self.maps.slots.read(brief.slot)
                 && record.sched() == Sched::Dead
             {
                 let comm = convert::last_name(&record).unwrap_or_else(|| self.name(record.tid, record.tgid));
@@ -43,7 +43,7 @@ impl Session<'_> {
                 self.end(thread);
             }
             self.names.remove(&brief.tid);
-            self.maps.free(brief.slot)?;
+            self.maps.slots.give(brief.slot)?;
             found.freed += 1;
         }
         Ok(found)

@@ -27,7 +27,7 @@ impl Session<'_> {
         let mut threads = self.ended.clone();
         let mut tail = Tail::default();
         for brief in self.in_use() {
-            let Some((record, torn)) = self.maps.record(brief.slot) else { continue };
+            let Some((record, torn)) = self.maps.slots.read(brief.slot) else { continue };
             self.noticed.torn_reads += u64::from(torn && self.control.end != 0);
             threads.push(self.living(record, span, samples, stats.get(&record.tid), &mut tail));
         }

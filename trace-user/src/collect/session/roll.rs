@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::census;
-use super::super::kmaps::Brief;
+use super::super::slots::Brief;
 use super::{Session, broken};
 use crate::failure::Failure;
 use crate::kernel::proc::Stat;
@@ -38,7 +38,7 @@ impl Session<'_> {
         if self.maps.slot_of(tid) != 0 {
             return Ok(false);
         }
-        let Some(slot) = self.maps.allocate() else { return Ok(false) };
+        let Some(slot) = self.maps.slots.allocate() else { return Ok(false) };
         let stat = self.proc.stat(pid, tid);
         let kernel_io = stat.as_ref().is_some_and(Stat::is_kernel_io);
         self.maps.register(tid, pid, slot, kernel_io).map_err(broken)?;
@@ -72,7 +72,7 @@ impl Session<'_> {
 
     /// All records in use.
     pub(super) fn in_use(&self) -> Vec<Brief> {
-        (1..self.maps.slot_count()).filter_map(|slot| self.maps.brief(slot)).collect()
+        (1..self.maps.slots.count()).filter_map(|slot| self.maps.slots.brief(slot)).collect()
     }
 
     pub(super) fn note_newborn(&mut self, record: Brief) {
