@@ -52,6 +52,8 @@ offsets! {
     task_last_queued = "task_struct:sched_info.last_queued",
     /// Time it has waited on run queues.
     task_run_delay = "task_struct:sched_info.run_delay",
+    /// Beginning of its stack in the kernel.
+    task_stack = "task_struct:stack",
     /// Table of open files.
     task_files = "task_struct:files",
     /// Its `fdtable`.

@@ -2,9 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_task_pt_regs},
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
+    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid},
 };
 use trace_common::{
     account::{Account, SleepFacts, sleep_account, state},
@@ -19,8 +17,9 @@ use trace_common::{
 
 use crate::{
     calls, file,
+    kind::{Context, are_known, are_learned, current_task, direct, hook, saved_registers},
     maps::{FREE_SLOTS, PerCpu, SLOTS, TID_SLOT},
-    read::{Kernel, direct, field, offset},
+    read::{Kernel, field, offset},
     readiness, signals,
     slots::{self, Moment, calls_untraced, with_thread},
     uring,
@@ -57,13 +56,11 @@ fn is_compat(task: *const u8, nr: u64) -> bool {
 }
 
 /// A system call begins.
-#[btf_tracepoint(function = "sys_enter")]
-pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
-    // SAFETY: the helper returns a `task_struct` that the verifier knows. One helper less than to ask for the id, too.
-    let (task, tid) = unsafe {
-        let task: *const u8 = bpf_get_current_task_btf().cast();
-        (task, direct::<u32>(task, offset!(task_pid)))
-    };
+#[hook]
+pub fn sys_enter(ctx: Context) -> i32 {
+    let task = current_task();
+    // SAFETY: the verifier knows the task. One helper less than to ask for the id, too.
+    let tid = unsafe { direct::<u32>(task, offset!(task_pid)) };
     with_thread(tid, |t, at| {
         arrived(t, at, Before::Unknown);
         let nr: u64 = ctx.arg(1);
@@ -91,8 +88,8 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// A system call ends.
-#[btf_tracepoint(function = "sys_exit")]
-pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn sys_exit(ctx: Context) -> i32 {
     with_thread(current_tid(), |t, at| {
         let pt_regs: *const u8 = ctx.arg(0);
         let ret: i64 = ctx.arg(1);
@@ -115,8 +112,8 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// One attempt of a receive on a socket: the socket, the result, and the *effective* flags (6.3 and later).
-#[btf_tracepoint(function = "sock_recv_length")]
-pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn sock_recv_length(ctx: Context) -> i32 {
     let tid = current_tid();
     if !calls_untraced()
         && let Some(t) = slots::thread(tid)
@@ -154,7 +151,7 @@ pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
 
 /// Notes what one attempt says of the receive in flight.
 #[inline(always)]
-fn note_attempt(call: &mut Call, ctx: &BtfTracePointContext) {
+fn note_attempt(call: &mut Call, ctx: &Context) {
     if slots::control().is_none_or(|control| control.by_descriptor != 0) {
         return;
     }
@@ -172,8 +169,8 @@ fn note_attempt(call: &mut Call, ctx: &BtfTracePointContext) {
 }
 
 /// Bytes are copied out of a packet.
-#[btf_tracepoint(function = "skb_copy_datagram_iovec")]
-pub fn skb_copy_datagram_iovec(_ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn skb_copy_datagram_iovec(_ctx: Context) -> i32 {
     let tid = current_tid();
     if let Some(t) = slots::thread(tid) {
         // SAFETY: a non-null pointer into the map; a read of the owner part by the owner.
@@ -196,16 +193,19 @@ pub fn skb_copy_datagram_iovec(_ctx: BtfTracePointContext) -> i32 {
 /// The saved registers of the current task.
 #[inline(always)]
 fn current_registers() -> Registers {
-    // SAFETY: the helper takes a trusted task and returns a `pt_regs` that the verifier knows.
-    let saved = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf().cast()) } as *const u8;
+    // SAFETY: the current task, and its `pt_regs`.
+    let saved = unsafe { saved_registers(current_task()) };
+    if !are_known(saved) {
+        return Registers::NONE;
+    }
     // SAFETY: as above.
     let nr = unsafe { direct::<u64>(saved, regs::ORIG_AX as u32) };
     registers(saved, nr as u32)
 }
 
 /// A CPU turns from one thread to another.
-#[btf_tracepoint(function = "sched_switch")]
-pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn sched_switch(ctx: Context) -> i32 {
     let prev: *const u8 = ctx.arg(1);
     // SAFETY: arguments 1 and 2 are `struct task_struct *`.
     let tid = unsafe { direct::<u32>(prev, offset!(task_pid)) };
@@ -213,6 +213,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         let preempt: u64 = ctx.arg(0);
         let prev_state: u64 = ctx.arg(3);
         let seed = if is_new(t) { saved_call(ctx.arg(1)) } else { Registers::NONE };
+        let untold = is_new(t) && !are_learned();
         let stamps = stamps(prev);
         arrived(t, at, Before::Saved);
         if calls_untraced() && !is_new(t) && t.flags & flag::KERNEL_IO == 0 {
@@ -223,7 +224,13 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
                 unsafe { readiness::wait_entered(t) };
             }
         }
-        let off = if preempt & 1 != 0 { Off::Preempted } else { left(t, prev, prev_state as u32, seed) };
+        let off = match preempt & 1 {
+            0 => match left(t, prev, prev_state as u32, seed) {
+                Off::Asleep(_) if untold => Off::Asleep(Account::Unknown),
+                off => off,
+            },
+            _ => Off::Preempted,
+        };
         ledger::switch_out(t, at.start, at.now, off, seed, stamps, &mut PerCpu);
     });
     let next: *const u8 = ctx.arg(2);
@@ -253,8 +260,11 @@ fn is_new(t: &Thread) -> bool {
 #[inline(always)]
 fn saved_call(task: *const u8) -> Registers {
     // SAFETY: `task` is an argument of the hook, which the verifier trusts.
-    let saved = unsafe { bpf_task_pt_regs(task.cast_mut().cast()) } as *const u8;
-    // SAFETY: the helper returns a `pt_regs` that the verifier knows.
+    let saved = unsafe { saved_registers(task) };
+    if !are_known(saved) {
+        return Registers::NONE;
+    }
+    // SAFETY: a `pt_regs` that the verifier knows.
     let nr = unsafe { direct::<i64>(saved, regs::ORIG_AX as u32) };
     if nr < 0 { Registers::NONE } else { registers(saved, nr as u32) }
 }
@@ -305,8 +315,7 @@ unsafe extern "C" fn thread_recover(t: *mut Thread, now: u64, before: u32) -> u3
     // SAFETY: see above.
     let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
     let Some(control) = slots::control() else { return 0 };
-    // SAFETY: the helper returns a `task_struct` that the verifier knows.
-    let task: *const u8 = unsafe { bpf_get_current_task_btf() }.cast();
+    let task = current_task();
     let call = match before {
         1 => current_registers(),
         2 => saved_call(task),
@@ -326,14 +335,15 @@ fn seed_of(task: *const u8, address: Kernel) -> Seed {
 /// Argument `n` of a hook as a plain number: the verifier knows the argument itself to be a pointer, and a function that
 /// it verifies by itself takes numbers only.
 #[inline(always)]
-fn scalar(ctx: &BtfTracePointContext, n: u32) -> Kernel {
+fn scalar(ctx: &Context, n: u32) -> Kernel {
     field(ctx.as_ptr() as u64, n * 8)
 }
 
 #[inline(always)]
 fn seed_in(task: Kernel, call: Registers) -> Seed {
     if !call.is_call() {
-        return Seed::NONE;
+        let account = if are_learned() { Seed::NONE.account } else { Account::Unknown };
+        return Seed { account, ..Seed::NONE };
     }
     let class = class_of(call.nr);
     let facts = SleepFacts {
@@ -389,8 +399,8 @@ fn signal_keeps_running(prev: *const u8, prev_state: u32) -> bool {
 }
 
 /// Somebody wakes a thread: all that is written is its mailbox.
-#[btf_tracepoint(function = "sched_waking")]
-pub fn sched_waking(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn sched_waking(ctx: Context) -> i32 {
     let task: *const u8 = ctx.arg(0);
     // SAFETY: the argument is a `struct task_struct *`.
     let tid = unsafe { direct::<u32>(task, offset!(task_pid)) };
@@ -402,8 +412,8 @@ pub fn sched_waking(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// A thread or process is born; this also sees io-wq and SQPOLL threads, which `sched_process_fork` does not.
-#[btf_tracepoint(function = "task_newtask")]
-pub fn task_newtask(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn task_newtask(ctx: Context) -> i32 {
     if !slots::is_target(current_tid()) {
         return 0;
     }
@@ -456,8 +466,8 @@ fn adopt(tid: u32, tgid: u32, kernel_io: bool) {
 }
 
 /// exec from another thread than the first: it takes over the id of the process.
-#[btf_tracepoint(function = "sched_process_exec")]
-pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn sched_process_exec(ctx: Context) -> i32 {
     let old: u32 = ctx.arg(1);
     let task: *const u8 = ctx.arg(0);
     // SAFETY: the first argument is a `struct task_struct *`.
@@ -478,8 +488,8 @@ pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// A thread ends.
-#[btf_tracepoint(function = "sched_process_exit")]
-pub fn sched_process_exit(_ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn sched_process_exit(_ctx: Context) -> i32 {
     let tid = current_tid();
     with_thread(tid, |t, at| {
         arrived(t, at, Before::Unknown);
@@ -493,8 +503,8 @@ pub fn sched_process_exit(_ctx: BtfTracePointContext) -> i32 {
 }
 
 /// A signal is generated, in the context of whoever sends it.
-#[btf_tracepoint(function = "signal_generate")]
-pub fn signal_generate(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn signal_generate(ctx: Context) -> i32 {
     let sig: i32 = ctx.arg(0);
     let task: *const u8 = ctx.arg(2);
     // SAFETY: the argument is a `struct task_struct *`.
@@ -504,8 +514,8 @@ pub fn signal_generate(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// A signal is delivered to a handler of the current thread.
-#[btf_tracepoint(function = "signal_deliver")]
-pub fn signal_deliver(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn signal_deliver(ctx: Context) -> i32 {
     with_thread(current_tid(), |t, at| {
         arrived(t, at, Before::Unknown);
         signals::delivered(t, ctx.arg(0), scalar(&ctx, 1), at.now);
@@ -514,43 +524,43 @@ pub fn signal_deliver(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// A ring is made.
-#[btf_tracepoint(function = "io_uring_create")]
-pub fn io_uring_create(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn io_uring_create(ctx: Context) -> i32 {
     uring::ring_made(scalar(&ctx, 1), ctx.arg(4));
     0
 }
 
 /// A request is submitted: `io_uring_submit_req`, before 6.4 `io_uring_submit_sqe`.
-#[btf_tracepoint(function = "io_uring_submit_req")]
-pub fn io_uring_submit(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn io_uring_submit(ctx: Context) -> i32 {
     uring::request_submitted(scalar(&ctx, 0));
     0
 }
 
 /// The kernel begins to wait for readiness on behalf of a request.
-#[btf_tracepoint(function = "io_uring_poll_arm")]
-pub fn io_uring_poll_arm(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn io_uring_poll_arm(ctx: Context) -> i32 {
     uring::request_armed(scalar(&ctx, 0));
     0
 }
 
 /// Task work is added, as when such a wait ends: so multishot requests older than the trace become known.
-#[btf_tracepoint(function = "io_uring_task_add")]
-pub fn io_uring_task_add(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn io_uring_task_add(ctx: Context) -> i32 {
     uring::request_armed(scalar(&ctx, 0));
     0
 }
 
 /// A request is handed to io-wq.
-#[btf_tracepoint(function = "io_uring_queue_async_work")]
-pub fn io_uring_queue_async_work(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn io_uring_queue_async_work(ctx: Context) -> i32 {
     uring::request_queued(scalar(&ctx, 0));
     0
 }
 
 /// A completion is posted, in the context of whoever finished the request.
-#[btf_tracepoint(function = "io_uring_complete")]
-pub fn io_uring_complete(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn io_uring_complete(ctx: Context) -> i32 {
     // Where no event says that a receive has copied, its completion does.
     with_thread(current_tid(), |t, at| ledger::ring_copied(t, at.now, &mut PerCpu));
     let (ring, req) = (scalar(&ctx, 0), scalar(&ctx, 1));
@@ -565,8 +575,8 @@ pub fn io_uring_complete(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// Task work has been done. A spinning SQPOLL thread says so millions of times a second, with a count of 0.
-#[btf_tracepoint(function = "io_uring_task_work_run")]
-pub fn io_uring_task_work_run(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn io_uring_task_work_run(ctx: Context) -> i32 {
     let count: u32 = ctx.arg(1);
     if count == 0 || calls_untraced() {
         return 0;
