@@ -1,5 +1,7 @@
 //! The maps, and the read-only global with the kernel's offsets.
 
+use core::cell::UnsafeCell;
+
 use aya_ebpf::{
     btf_maps::{self, ArrayOfMaps},
     macros::{btf_map, map},
@@ -20,7 +22,7 @@ use trace_common::{
     uring::{Multishot, RequestKey, Ring},
 };
 
-use crate::read::offset;
+use crate::{read::offset, stacks::PLACES};
 
 /// `BPF_F_MMAPABLE`: user space reads the records without a system call.
 const MMAPABLE: usize = 1 << 10;
@@ -40,9 +42,10 @@ pub static SLOTS: ArrayOfMaps<btf_maps::Array<Thread, { CHUNK as usize }, MMAPAB
 /// Zeroed slots for threads to come.
 #[map]
 pub static FREE_SLOTS: Queue<u32> = Queue::with_max_entries(MOST, 0);
-/// The window and the switches.
-#[map]
-pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
+/// The window and the switches, in a map of its own, which user space writes.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".data.control")]
+pub static CONTROL: Shared<Control> = Shared::new(Control::SHUT);
 /// Connections by `struct sock *`.
 #[map]
 pub static CONNS: LruHashMap<u64, Conn> = LruHashMap::with_max_entries(16_384, 0);
@@ -94,6 +97,31 @@ pub static LOGGED: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 /// The timeline. A page, the least that a ring can be: user space makes it larger if one is recorded.
 #[map]
 pub static TIMELINE: RingBuf = RingBuf::with_byte_size(1 << 12, 0);
+
+/// What is remembered of kernel stacks; see [`crate::stacks`].
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.stacks")]
+pub static STACKS: Shared<[u64; PLACES]> = Shared::new([0; PLACES]);
+
+/// A global that somebody else writes, too: a load of it is never folded.
+#[repr(transparent)]
+pub struct Shared<T>(UnsafeCell<T>);
+
+// SAFETY: it gives out pointers only, and all access is volatile.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// With an initial value.
+    pub const fn new(value: T) -> Shared<T> {
+        Shared(UnsafeCell::new(value))
+    }
+
+    /// Where it is.
+    #[inline(always)]
+    pub const fn get(&self) -> *mut T {
+        self.0.get()
+    }
+}
 
 /// `BPF_RB_NO_WAKEUP`: user space looks by itself.
 const NO_WAKEUP: u64 = 1;

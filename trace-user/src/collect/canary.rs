@@ -43,7 +43,7 @@ pub fn run(maps: &mut Maps, proc: &Proc, control: Control) -> Result<(Calibratio
     let tid = told.recv()?;
     let pid = std::process::id();
     maps.register(tid, pid, slot, false)?;
-    maps.set_control(Control { start: clock::now(), log_calls: 1, ..control })?;
+    maps.set_control(Control { start: clock::now(), epoch: 1, log_calls: 1, ..control })?;
     start.send(())?;
     let driven = drive(&mut near, proc, pid, tid);
     let singing = told.recv_timeout(DEADLINE);

@@ -70,7 +70,7 @@ impl Maps {
         Ok(Maps {
             tid_slot: Array::try_from(take(ebpf, "TID_SLOT")?)?,
             slots,
-            control: Array::try_from(take(ebpf, "CONTROL")?)?,
+            control: Array::try_from(take(ebpf, ".data.control")?)?,
             conns: HashMap::try_from(take(ebpf, "CONNS")?)?,
             peers: HashMap::try_from(take(ebpf, "PEERS")?)?,
             turns: PerCpuArray::try_from(take(ebpf, "TURNS")?)?,

@@ -86,13 +86,10 @@ impl<'a> Session<'a> {
         let by_descriptor =
             options.by_descriptor || probes.degraded.iter().any(|(h, _)| *h == "sock_recv_length");
         let mut control = Control {
-            start: 0,
-            end: 0,
             log_calls: options.log_calls.min(1),
             by_descriptor: u32::from(by_descriptor),
             follow: u32::from(options.follow),
-            reserved: 0,
-            rq_offset: 0,
+            ..Control::SHUT
         };
         progress(Progress::Step("checking the probes with known receives"));
         let (calibration, rq_offset) = canary::run(&mut maps, &proc, control).map_err(broken)?;
@@ -148,6 +145,7 @@ impl<'a> Session<'a> {
                 self.baseline.insert(*tid, stat);
             }
         }
+        self.control.epoch = 2;
         self.control.start = clock::now();
         self.maps.set_control(self.control).map_err(broken)?;
         progress(Progress::Open);

@@ -109,7 +109,7 @@ impl Trial {
                 *hook == name && matches!(outcome, Outcome::Absent(_) | Outcome::Refused(_))
             })
         };
-        Control { by_descriptor: u32::from(absent("sock_recv_length")), ..Control::default() }
+        Control { by_descriptor: u32::from(absent("sock_recv_length")), ..Control::SHUT }
     }
 }
 
