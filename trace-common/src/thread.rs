@@ -5,6 +5,7 @@
 //! folds them in.
 
 use crate::account::Account;
+use crate::bounded;
 use crate::call::Call;
 use crate::conn::{ENDINGS, SIDES};
 use crate::event_loop::Loop;
@@ -59,6 +60,24 @@ pub mod flag {
 
 /// Length of a thread's name, `TASK_COMM_LEN` of `include/linux/sched.h`.
 pub const COMM: usize = 16;
+
+/// Connections that a thread received from and may answer, whose descriptors need not be looked up then: a power of two.
+pub const RECEIVED: usize = 16;
+
+/// A connection, and the descriptor by which a thread received from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Received {
+    /// `struct sock *`; 0 for none.
+    pub sk: u64,
+    /// Descriptor.
+    pub fd: u64,
+}
+
+impl Received {
+    /// None.
+    pub const NONE: Received = Received { sk: 0, fd: 0 };
+}
 
 /// The record.
 #[derive(Clone, Copy)]
@@ -128,10 +147,11 @@ pub struct Thread {
     pub served: [u32; HANDOVERS],
     /// Answers that it gave.
     pub answers: Answers,
-    /// `struct sock *` that it last received data from.
-    pub received_from: u64,
-    /// The descriptor that it did so by.
-    pub received_fd: u64,
+    /// What it last received data from.
+    pub received: Received,
+    /// The same by descriptor, in the place of its last bits: who is told of several connections at once receives from all
+    /// of them before it answers any.
+    pub received_by_fd: [Received; RECEIVED],
     /// Its name when it ended; all zeroes before.
     pub comm: [u8; COMM],
     /// Sends that moved bytes.
@@ -198,8 +218,8 @@ impl Thread {
             looping: Loop::ZERO,
             served: [0; HANDOVERS],
             answers: Answers::ZERO,
-            received_from: 0,
-            received_fd: 0,
+            received: Received::NONE,
+            received_by_fd: [Received::NONE; RECEIVED],
             comm: [0; COMM],
             sends: 0,
             sent_bytes: 0,
@@ -215,6 +235,28 @@ impl Thread {
             connections: [0; SIDES],
             narrow_connections: [0; SIDES],
         }
+    }
+
+    /// Data was received from `sk` by `fd`.
+    #[inline(always)]
+    pub fn note_received(&mut self, sk: u64, fd: u64) {
+        self.received = Received { sk, fd };
+        self.received_by_fd[bounded::<RECEIVED>(fd as usize)] = self.received;
+    }
+
+    /// The connection that data was received from by `fd`; 0 if there was none, or if it came to its end since, or the
+    /// descriptor was closed, replaced or given away by this thread. Where another thread did that, whoever greets a new
+    /// connection by that descriptor before it received from it is taken to have answered the old one.
+    #[inline(always)]
+    pub fn received_by(&self, fd: u64) -> u64 {
+        let known = self.received_by_fd[bounded::<RECEIVED>(fd as usize)];
+        if known.fd == fd { known.sk } else { 0 }
+    }
+
+    /// Descriptor `fd` is something else from now on.
+    #[inline(always)]
+    pub fn forget_received(&mut self, fd: u64) {
+        self.received_by_fd[bounded::<RECEIVED>(fd as usize)] = Received::NONE;
     }
 
     /// Where the thread is.
@@ -245,5 +287,23 @@ impl Thread {
             Sched::Preempted => Account::Preempted,
             Sched::Unseen | Sched::Dead => Account::Unknown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_known_by_its_descriptor_until_that_is_another_one() {
+        let mut t = Thread::unseen(7, 7);
+        assert_eq!((t.received_by(0), t.received_by(5)), (0, 0));
+        (5..5 + RECEIVED as u64).for_each(|fd| t.note_received(fd << 8, fd));
+        assert_eq!((t.received_by(5), t.received_by(6)), (5 << 8, 6 << 8));
+        let same_place = 5 + RECEIVED as u64;
+        t.note_received(1, same_place);
+        assert_eq!((t.received_by(5), t.received_by(same_place)), (0, 1));
+        t.forget_received(6);
+        assert_eq!((t.received_by(6), t.received_by(7)), (0, 7 << 8));
     }
 }

@@ -8,8 +8,8 @@ use trace_common::{
     event_loop, inferred, ready,
     receive::{self, MSG_DONTWAIT, ReceiveEnd},
     syscall::{
-        CallClass, FileKind, NR_IO_URING_ENTER, NR_RECVFROM, NR_RECVMMSG, NR_RECVMSG, NR_RT_SIGTIMEDWAIT,
-        NR_SPLICE, class_from_u8,
+        CallClass, FileKind, NR_CLOSE, NR_DUP2, NR_DUP3, NR_IO_URING_ENTER, NR_RECVFROM, NR_RECVMMSG,
+        NR_RECVMSG, NR_RT_SIGTIMEDWAIT, NR_SPLICE, class_from_u8,
     },
     thread::Thread,
 };
@@ -43,10 +43,12 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
         CallClass::Accept => {
             receive::accepted(t, ret);
             if ret >= 0 {
+                t.forget_received(ret as u64);
                 conns::opened(sock_of_fd(ret as u64), now, Side::Server, Some(t));
             }
         }
         CallClass::Connect if ret == 0 || ret == EINPROGRESS => {
+            t.forget_received(t.call.args[0]);
             conns::opened(sock_of_fd(t.call.args[0]), now, Side::Client, None);
         }
         CallClass::Send if ret > 0 => {
@@ -75,6 +77,8 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
         CallClass::Signal if ret > 0 && t.call.nr == NR_RT_SIGTIMEDWAIT => {
             signals::dequeued(t, ret as i32, now)
         }
+        CallClass::Other if t.call.nr == NR_CLOSE => t.forget_received(t.call.args[0]),
+        CallClass::Other if matches!(t.call.nr, NR_DUP2 | NR_DUP3) => t.forget_received(t.call.args[1]),
         CallClass::Futex if ret > 0 => t.looping.handed_on += 1,
         CallClass::Submit if ret > 0 => t.aio_submitted += ret as u64,
         CallClass::Completion if ret > 0 && t.call.nr != NR_IO_URING_ENTER => t.aio_completed += ret as u64,
@@ -94,8 +98,11 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
 unsafe extern "C" fn send_ended(t: *mut Thread, fd: u64, now: u64) -> u32 {
     // SAFETY: see above.
     let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
-    // Who answers mostly has just received there.
-    let sk = if t.received_from != 0 && t.received_fd == fd { t.received_from } else { sock_of_fd(fd) };
+    // Who answers mostly has received there before.
+    let sk = match t.received_by(fd) {
+        0 => sock_of_fd(fd),
+        known => known,
+    };
     if sk != 0
         && let Some(conn) = CONNS.get_ptr_mut(sk)
     {
@@ -120,7 +127,7 @@ fn note_writer(t: &Thread, ret: i64) {
     // An answer to where was just received from outside of the target is none.
     let fd = t.call.args[0];
     let outside = matches!(Side::from_u8(t.receive_side as u8), Side::Server | Side::Client);
-    let answers = outside && t.received_fd == fd && u64::from(t.receive_fd) == fd;
+    let answers = outside && t.received.fd == fd && u64::from(t.receive_fd) == fd;
     if ret <= WAKEUP_BYTES && !answers {
         file::file_was_written(file::file_of_fd(current(), t.call.args[0]), t.tgid);
     }

@@ -195,11 +195,7 @@ pub fn skb_copy_datagram_iovec(_ctx: Context) -> i32 {
     }
     with_thread(tid, |t, at| {
         arrived(t, at, Before::InCall);
-        let needed = calls_untraced() || t.sched == Sched::Unseen as u8;
-        let call = if needed { current_registers() } else { Registers::NONE };
-        if calls_untraced() {
-            inferred::shown(t, call, at.now, control!(log_calls) != 0);
-        }
+        let call = if t.sched == Sched::Unseen as u8 { current_registers() } else { Registers::NONE };
         ledger::first_byte(t, at.start, at.now, call, &mut PerCpu);
     });
     0
@@ -253,7 +249,7 @@ pub fn sched_switch(ctx: Context) -> i32 {
     let tid = unsafe { direct::<u32>(next, offset!(task_pid)) };
     with_thread(tid, |t, at| {
         let seed = if is_new(t) { seed_of(ctx.arg(2), scalar(&ctx, 2)) } else { Seed::NONE };
-        let queued_at = Stamps::in_our_clock(stamps(next).last_queued, t, control!(rq_offset));
+        let queued_at = stamps(next).woken_at(t, control!(rq_offset));
         let asleep = t.sched == Sched::Asleep as u8;
         ledger::switch_in(t, at.start, at.now, seed, queued_at, &mut PerCpu);
         if calls_untraced() && asleep {
@@ -379,6 +375,17 @@ fn kind_of(task: Kernel, class: CallClass, fd: u64) -> FileKind {
     }
 }
 
+/// [`kind_of`], where the verifier knows the task.
+#[inline(always)]
+fn kind_behind(task: *const u8, class: CallClass, fd: u64) -> FileKind {
+    if matches!(class, CallClass::Read | CallClass::Write | CallClass::Splice) {
+        // SAFETY: an argument of the hook.
+        file::kind(unsafe { file::behind(task, fd) })
+    } else {
+        FileKind::Unknown
+    }
+}
+
 /// How a thread left its CPU without being pushed off.
 #[inline(always)]
 fn left(t: &mut Thread, prev: *const u8, prev_state: u32, seed: Registers) -> Off {
@@ -390,10 +397,11 @@ fn left(t: &mut Thread, prev: *const u8, prev_state: u32, seed: Registers) -> Of
     } else {
         (t.call.active_class(), t.call.args[0], t.call.has(call_flag::NO_DESCRIPTORS))
     };
-    let iowait: u8 = field(prev as u64, offset!(task_iowait));
+    // SAFETY: `prev` is an argument of the hook.
+    let iowait = unsafe { direct::<u8>(prev, offset!(task_iowait)) };
     Off::Asleep(sleep_account(SleepFacts {
         class,
-        kind: kind_of(calls::current(), class, fd),
+        kind: kind_behind(prev, class, fd),
         state: prev_state,
         iowait: iowait >> (offset!(iowait_bit) & 7) & 1 != 0,
         no_descriptors,

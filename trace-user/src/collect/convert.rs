@@ -84,10 +84,10 @@ pub fn thread(record: &Record, comm: String, span: Span) -> Thread {
     }
 }
 
-/// Where calls are not traced, no account for time in them is measured, and none for time outside.
+/// Where calls are not traced, time on a CPU is not told apart.
 fn ledger(record: &Record) -> BTreeMap<Account, u64> {
     let unsplit = record.flags & flag::UNSPLIT != 0;
-    let measured = |a: &Account| !(unsplit && matches!(a, Account::Kernel | Account::User));
+    let measured = |a: &Account| !(unsplit && a.is_on_cpu());
     Account::ALL.into_iter().filter(measured).map(|a| (a, record.ledger[a.index()])).collect()
 }
 
