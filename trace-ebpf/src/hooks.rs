@@ -7,8 +7,8 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use trace_common::{
-    account::{Account, SleepFacts, sleep_account, state},
-    call::{Call, CallState, flag as call_flag, is_restart},
+    account::{SleepFacts, sleep_account, state},
+    call::{Call, flag as call_flag, is_restart},
     inferred,
     kernel::{MISSING, regs},
     ledger::{self, Ended, Off, Registers, Seed, Stamps},
@@ -19,7 +19,8 @@ use trace_common::{
 
 use crate::{
     calls, file,
-    maps::{FREE_SLOTS, PerCpu, SLOTS, TID_SLOT},
+    maps::PerCpu,
+    programs,
     read::{Kernel, direct, field, offset},
     readiness, signals,
     slots::{self, Moment, calls_untraced, with_thread},
@@ -404,12 +405,11 @@ pub fn sched_waking(ctx: BtfTracePointContext) -> i32 {
 /// A thread or process is born; this also sees io-wq and SQPOLL threads, which `sched_process_fork` does not.
 #[btf_tracepoint(function = "task_newtask")]
 pub fn task_newtask(ctx: BtfTracePointContext) -> i32 {
-    if !slots::is_target(current_tid()) {
-        return 0;
-    }
+    let Some(maker) = slots::thread(current_tid()) else { return 0 };
     let clone_flags: u64 = ctx.arg(1);
     let Some(control) = slots::control() else { return 0 };
-    if clone_flags & CLONE_THREAD == 0 && control.follow == 0 {
+    let joins = clone_flags & CLONE_THREAD != 0;
+    if !joins && control.follow == 0 {
         return 0;
     }
     let task: *const u8 = ctx.arg(0);
@@ -421,59 +421,36 @@ pub fn task_newtask(ctx: BtfTracePointContext) -> i32 {
             direct::<u32>(task, offset!(task_flags)),
         )
     };
-    adopt(tid, tgid, flags & PF_KERNEL_IO != 0);
+    let Some((slot, t)) = slots::fresh() else { return 0 };
+    // SAFETY: a new record that nobody else knows; that of the current thread, in an event of its own.
+    let (t, maker) = unsafe { (&mut *t, &mut *maker) };
+    programs::born(t, tgid, flags & PF_KERNEL_IO != 0, joins.then_some(maker));
+    // SAFETY: as above; the id comes last, since it tells user space that the slot is in use.
+    unsafe { (&raw mut t.tid).write_volatile(tid) };
+    slots::give(tid, slot);
     0
 }
 
-#[inline(always)]
-fn adopt(tid: u32, tgid: u32, kernel_io: bool) {
-    let Ok(Some(slot)) = FREE_SLOTS.pop() else {
-        PerCpu.lose(Loss::SlotsExhausted);
-        return;
-    };
-    let Some(t) = SLOTS.get_ptr_mut(slot) else { return };
-    // SAFETY: user space hands out zeroed slots that nobody else knows.
-    let t = unsafe { &mut *t };
-    t.sleep = Account::Unknown as u8;
-    t.tgid = tgid;
-    t.call.state = CallState::None as u8;
-    if calls_untraced() {
-        t.flags |= flag::UNSPLIT;
-    }
-    if let Some(at) = slots::moment() {
-        ledger::birth(t, at.now, kernel_io);
-        if calls_untraced() {
-            t.call.state = CallState::None as u8;
-        }
-    } else if kernel_io {
-        t.flags |= flag::KERNEL_IO;
-    }
-    // SAFETY: as above; the id comes last, since it tells user space that the slot is in use.
-    unsafe { (&raw mut t.tid).write_volatile(tid) };
-    if TID_SLOT.set(tid, slot, 0).is_err() {
-        PerCpu.lose(Loss::MapFull);
-    }
-}
-
-/// exec from another thread than the first: it takes over the id of the process.
+/// A program is executed. Mostly it gets a record of its own; exec from another thread than the first takes over the id
+/// of the process.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     let old: u32 = ctx.arg(1);
     let task: *const u8 = ctx.arg(0);
     // SAFETY: the first argument is a `struct task_struct *`.
     let new = unsafe { direct::<u32>(task, offset!(task_pid)) };
-    if old == new {
+    if old != new && !slots::hand_over(old, new) {
         return 0;
     }
-    let Some(slot) = TID_SLOT.get(old).copied() else { return 0 };
-    if slot == 0 {
-        return 0;
+    let mut slot = 0;
+    with_thread(new, |t, at| {
+        arrived(t, at, Before::Saved);
+        // SAFETY: the record of the current thread.
+        slot = unsafe { programs::executed(t, new, at.now) };
+    });
+    if slot != 0 {
+        slots::give(new, slot);
     }
-    let moved = TID_SLOT.set(old, 0, 0).and_then(|()| TID_SLOT.set(new, slot, 0));
-    if moved.is_err() {
-        PerCpu.lose(Loss::MapFull);
-    }
-    with_thread(new, |t, _| t.tid = new);
     0
 }
 
@@ -486,8 +463,8 @@ pub fn sched_process_exit(_ctx: BtfTracePointContext) -> i32 {
         ledger::die(t, at.start, at.now, &mut PerCpu);
         t.comm = bpf_get_current_comm().unwrap_or_default();
     });
-    if slots::is_target(tid) && TID_SLOT.set(tid, 0, 0).is_err() {
-        PerCpu.lose(Loss::MapFull);
+    if slots::is_target(tid) {
+        slots::give(tid, 0);
     }
     0
 }

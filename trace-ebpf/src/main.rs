@@ -10,6 +10,7 @@ mod conns;
 mod file;
 mod hooks;
 mod maps;
+mod programs;
 mod read;
 mod readiness;
 mod signals;

@@ -8,7 +8,7 @@ use trace_common::{
 };
 
 use crate::{
-    maps::{CONTROL, PerCpu, SLOTS, TID_SLOT},
+    maps::{CONTROL, FREE_SLOTS, PerCpu, SLOTS, TID_SLOT},
     read::offset,
 };
 
@@ -20,6 +20,43 @@ pub fn thread(tid: u32) -> Option<*mut Thread> {
         return None;
     }
     SLOTS.get_ptr_mut(slot)
+}
+
+/// A slot with its record, all zeroes, that nobody else knows; none is a loss.
+#[inline(always)]
+pub fn fresh() -> Option<(u32, *mut Thread)> {
+    let Ok(Some(slot)) = FREE_SLOTS.pop() else {
+        PerCpu.lose(Loss::SlotsExhausted);
+        return None;
+    };
+    Some((slot, SLOTS.get_ptr_mut(slot)?))
+}
+
+/// Makes the record in `slot` that of thread `tid`; 0 for none.
+#[inline(always)]
+pub fn give(tid: u32, slot: u32) {
+    if TID_SLOT.set(tid, slot, 0).is_err() {
+        PerCpu.lose(Loss::MapFull);
+    }
+}
+
+/// The thread known as `old` is `new` from now on; `false` if it is none of the target's.
+#[inline(always)]
+pub fn hand_over(old: u32, new: u32) -> bool {
+    let slot = TID_SLOT.get(old).copied().unwrap_or(0);
+    if slot == 0 {
+        return false;
+    }
+    give(old, 0);
+    give(new, slot);
+    // Inside the window it may get another record, and this one keep the id that it had.
+    if moment().is_none()
+        && let Some(t) = SLOTS.get_ptr_mut(slot)
+    {
+        // SAFETY: a non-null pointer into the map; the owner part, in an event of the thread's own.
+        unsafe { (&raw mut (*t).tid).write_volatile(new) };
+    }
+    true
 }
 
 /// Whether thread `tid` belongs to the target.

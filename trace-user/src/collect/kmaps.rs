@@ -53,6 +53,17 @@ pub struct Brief {
     pub tgid: u32,
     /// Where the thread is.
     pub sched: u8,
+    /// When its program began; see [`Thread::program_at`].
+    pub program_at: u64,
+    /// Whether that was by an exec.
+    pub by_exec: bool,
+}
+
+impl Brief {
+    /// Its program: process, and beginning.
+    pub fn program(&self) -> (u32, u64) {
+        (self.tgid, self.program_at)
+    }
 }
 
 /// Typed handles on all maps.
@@ -371,14 +382,17 @@ impl Slots {
     fn brief(&self, slot: u32) -> Option<Brief> {
         let at = self.at(slot);
         // SAFETY: within the mapping; each field is a plain integer.
-        let (tid, tgid, sched) = unsafe {
+        let (tid, tgid, sched, program_at, flags) = unsafe {
             (
                 (&raw const (*at).tid).read_volatile(),
                 (&raw const (*at).tgid).read_volatile(),
                 (&raw const (*at).sched).read_volatile(),
+                (&raw const (*at).program_at).read_volatile(),
+                (&raw const (*at).flags).read_volatile(),
             )
         };
-        (tid != 0).then_some(Brief { slot, tid, tgid, sched })
+        let by_exec = flags & flag::EXECUTED != 0;
+        (tid != 0).then_some(Brief { slot, tid, tgid, sched, program_at, by_exec })
     }
 
     fn read(&self, slot: u32) -> Option<(Thread, bool)> {
