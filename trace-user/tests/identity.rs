@@ -191,7 +191,7 @@ fn two_processes_of_the_target_with_one_id_are_two() {
                   while time.monotonic() < until:\n    \
                       open('/proc/sys/kernel/ns_last_pid', 'w').write(str(first - 1))\n    \
                       if child() == first: os.kill(os.getpid(), 9)";
-    let report = traced(&[], &["python3", "-c", script]);
+    let report = traced(&[], &["/usr/bin/python3", "-c", script]);
     // Where others took the id first, the next ones came twice as well.
     let again: Vec<&Process> = report.processes.iter().filter(|p| p.epoch > 0).collect();
     assert!(!again.is_empty());
@@ -246,7 +246,7 @@ impl Script {
         let directory = TempDir::new().unwrap();
         let file = directory.path().join("script.py");
         std::fs::write(&file, text).unwrap();
-        let mut command = Command::new("python3");
+        let mut command = Command::new("/usr/bin/python3");
         let mut process = Own::start(command.arg(file).stdin(Stdio::piped()).stdout(Stdio::piped()));
         let stdin = process.0.stdin.take();
         let said = BufReader::new(process.0.stdout.take().unwrap());
