@@ -124,6 +124,35 @@ pub fn birth(t: &mut Thread, now: u64, kernel_io: bool) {
 
 /// The number that a newborn's first exit carries; any of the clone family will do.
 const NR_CLONE: u32 = 56;
+/// The number of the call that a program begins in, where its entry was not seen.
+const NR_EXECVE: u32 = 59;
+
+/// The thread executes a program: its record ends here, and `fresh`, which is all zeroes, goes on as that of the program,
+/// on the same CPU and in the same call.
+#[inline(always)]
+pub fn exec(t: &mut Thread, fresh: &mut Thread, start: u64, now: u64, sink: &mut impl Sink) {
+    if t.sched == Sched::Unseen as u8 {
+        open(t, start);
+        t.mode = Mode::Kernel as u8;
+    }
+    die(t, start, now, sink);
+    fresh.tgid = t.tgid;
+    fresh.sched = Sched::Running as u8;
+    fresh.mode = Mode::Kernel as u8;
+    fresh.sleep = Account::Unknown as u8;
+    fresh.flags = t.flags & (flag::ARRIVAL_SEEN | flag::UNSPLIT) | flag::EXECUTED;
+    fresh.born_at = now;
+    fresh.program_at = now;
+    fresh.clock = now;
+    fresh.on_at = t.on_at;
+    fresh.off_at = t.off_at;
+    fresh.rq_offset = t.rq_offset;
+    fresh.run_delay = t.run_delay;
+    fresh.call.state = CallState::None as u8;
+    if t.flags & flag::UNSPLIT == 0 {
+        fresh.call.begin(NR_EXECVE, CallClass::Other, [0; 4], now);
+    }
+}
 
 /// A system call is entered. Returns whether it is a new logical call (not a continued one).
 #[inline(always)]

@@ -56,6 +56,10 @@ pub mod flag {
     pub const ARRIVAL_SEEN: u8 = 8;
     /// Its system calls are not traced (tier `sched`): on a CPU, only copying is told apart.
     pub const UNSPLIT: u8 = 16;
+    /// A thread was born into its process: it, or one that it made.
+    pub const THREADED: u8 = 32;
+    /// Its program began in the window, by an exec.
+    pub const EXECUTED: u8 = 64;
 }
 
 /// Length of a thread's name, `TASK_COMM_LEN` of `include/linux/sched.h`.
@@ -99,8 +103,11 @@ pub struct Thread {
     pub sleep: u8,
     /// See [`flag`].
     pub flags: u8,
-    /// Birth, 0 if before the window.
+    /// Birth, or the exec that its record begins with; 0 if before the window.
     pub born_at: u64,
+    /// When its program began, by the birth of its process or by exec; 0 if before the window. With the process id it
+    /// tells programs apart that have the same one, one after another.
+    pub program_at: u64,
     /// Death, 0 while it lives.
     pub died_at: u64,
     /// Time up to which the ledger is booked.
@@ -152,7 +159,8 @@ pub struct Thread {
     /// The same by descriptor, in the place of its last bits: who is told of several connections at once receives from all
     /// of them before it answers any.
     pub received_by_fd: [Received; RECEIVED],
-    /// Its name when it ended; all zeroes before.
+    /// Its name when it was born, when it last executed a program, or when it ended, whatever was last; all zeroes if that
+    /// was before the window.
     pub comm: [u8; COMM],
     /// Sends that moved bytes.
     pub sends: u64,
@@ -195,6 +203,7 @@ impl Thread {
             sleep: Account::Unknown as u8,
             flags: 0,
             born_at: 0,
+            program_at: 0,
             died_at: 0,
             clock: 0,
             on_at: 0,
@@ -257,6 +266,16 @@ impl Thread {
     #[inline(always)]
     pub fn forget_received(&mut self, fd: u64) {
         self.received_by_fd[bounded::<RECEIVED>(fd as usize)] = Received::NONE;
+    }
+
+    /// Whether all that was seen of its process is that it was born and gets ready to execute a program: it has only one
+    /// thread, and that one did not receive, accept or wait for readiness. Such a process and what it executes are one
+    /// program, or each command of a shell would be two.
+    #[inline(always)]
+    pub fn is_preparing(&self) -> bool {
+        self.born_at != 0
+            && self.flags & flag::THREADED == 0
+            && self.receives.calls | self.accepts.calls | self.ready.calls == 0
     }
 
     /// Where the thread is.

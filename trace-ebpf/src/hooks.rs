@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use trace_common::{
     account::{Account, SleepFacts, sleep_account, state},
-    call::{Call, CallState, flag as call_flag, is_restart},
+    call::{Call, flag as call_flag, is_restart},
     inferred,
     kernel::{MISSING, regs},
     ledger::{self, Ended, Off, Registers, Seed, Stamps},
@@ -18,7 +18,8 @@ use trace_common::{
 use crate::{
     calls, file,
     kind::{Context, are_known, are_learned, current_task, direct, hook, saved_registers},
-    maps::{FREE_SLOTS, PerCpu, TID_SLOT},
+    maps::PerCpu,
+    programs,
     read::{Kernel, field, offset},
     readiness, signals,
     slots::{self, Moment, calls_untraced, control, with_thread},
@@ -436,11 +437,10 @@ pub fn sched_waking(ctx: Context) -> i32 {
 /// A thread or process is born; this also sees io-wq and SQPOLL threads, which `sched_process_fork` does not.
 #[hook]
 pub fn task_newtask(ctx: Context) -> i32 {
-    if !slots::is_target(current_tid()) {
-        return 0;
-    }
+    let Some(maker) = slots::thread(current_tid()) else { return 0 };
     let clone_flags: u64 = ctx.arg(1);
-    if clone_flags & CLONE_THREAD == 0 && control!(follow) == 0 {
+    let joins = clone_flags & CLONE_THREAD != 0;
+    if !joins && control!(follow) == 0 {
         return 0;
     }
     let task: *const u8 = ctx.arg(0);
@@ -452,64 +452,40 @@ pub fn task_newtask(ctx: Context) -> i32 {
             direct::<u32>(task, offset!(task_flags)),
         )
     };
-    let slot = adopt(tid, tgid, flags & PF_KERNEL_IO != 0);
+    let Some((slot, t)) = slots::fresh() else { return 0 };
+    // SAFETY: a new record that nobody else knows; that of the current thread, in an event of its own.
+    let (t, maker) = unsafe { (&mut *t, &mut *maker) };
+    programs::born(t, tgid, flags & PF_KERNEL_IO != 0, joins.then_some(maker));
+    // SAFETY: as above; the id comes last, since it tells user space that the slot is in use.
+    unsafe { (&raw mut t.tid).write_volatile(tid) };
+    slots::give(tid, slot);
     // SAFETY: the verifier trusts the argument.
     stacks::remember(unsafe { saved_registers(task) }, slot);
     0
 }
 
-/// Gives a newborn thread a record; returns its slot, 0 if there is none left.
-#[inline(always)]
-fn adopt(tid: u32, tgid: u32, kernel_io: bool) -> u32 {
-    let Ok(Some(slot)) = FREE_SLOTS.pop() else {
-        PerCpu.lose(Loss::SlotsExhausted);
-        return 0;
-    };
-    let Some(t) = slots::record(slot) else { return 0 };
-    // SAFETY: user space hands out zeroed slots that nobody else knows.
-    let t = unsafe { &mut *t };
-    t.sleep = Account::Unknown as u8;
-    t.tgid = tgid;
-    t.call.state = CallState::None as u8;
-    if calls_untraced() {
-        t.flags |= flag::UNSPLIT;
-    }
-    if let Some(at) = slots::moment() {
-        ledger::birth(t, at.now, kernel_io);
-        if calls_untraced() {
-            t.call.state = CallState::None as u8;
-        }
-    } else if kernel_io {
-        t.flags |= flag::KERNEL_IO;
-    }
-    // SAFETY: as above; the id comes last, since it tells user space that the slot is in use.
-    unsafe { (&raw mut t.tid).write_volatile(tid) };
-    if TID_SLOT.set(tid, slot, 0).is_err() {
-        PerCpu.lose(Loss::MapFull);
-        return 0;
-    }
-    slot
-}
-
-/// exec from another thread than the first: it takes over the id of the process.
+/// A program is executed. Mostly it gets a record of its own; exec from another thread than the first takes over the id
+/// of the process.
 #[hook]
 pub fn sched_process_exec(ctx: Context) -> i32 {
     let old: u32 = ctx.arg(1);
     let task: *const u8 = ctx.arg(0);
     // SAFETY: the first argument is a `struct task_struct *`.
     let new = unsafe { direct::<u32>(task, offset!(task_pid)) };
-    if old == new {
+    if old != new && !slots::hand_over(old, new) {
         return 0;
     }
-    let Some(slot) = TID_SLOT.get(old).copied() else { return 0 };
-    if slot == 0 {
-        return 0;
+    let mut slot = 0;
+    with_thread(new, |t, at| {
+        arrived(t, at, Before::Saved);
+        // SAFETY: the record of the current thread.
+        slot = unsafe { programs::executed(t, new, at.now) };
+    });
+    if slot != 0 {
+        slots::give(new, slot);
+        // SAFETY: the verifier trusts the current task.
+        stacks::remember(unsafe { saved_registers(current_task()) }, slot);
     }
-    let moved = TID_SLOT.set(old, 0, 0).and_then(|()| TID_SLOT.set(new, slot, 0));
-    if moved.is_err() {
-        PerCpu.lose(Loss::MapFull);
-    }
-    with_thread(new, |t, _| t.tid = new);
     0
 }
 
@@ -524,8 +500,8 @@ pub fn sched_process_exit(_ctx: Context) -> i32 {
     });
     // SAFETY: the verifier trusts the current task.
     stacks::forget(unsafe { saved_registers(current_task()) });
-    if slots::is_target(tid) && TID_SLOT.set(tid, 0, 0).is_err() {
-        PerCpu.lose(Loss::MapFull);
+    if slots::is_target(tid) {
+        slots::give(tid, 0);
     }
     0
 }

@@ -13,6 +13,7 @@ mod hooks;
 mod kind;
 mod maps;
 mod object;
+mod programs;
 mod read;
 mod readiness;
 mod signals;

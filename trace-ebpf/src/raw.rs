@@ -11,6 +11,7 @@ mod hooks;
 mod kind;
 mod maps;
 mod object;
+mod programs;
 mod read;
 mod readiness;
 mod signals;

@@ -9,7 +9,7 @@ use trace_common::{
 };
 
 use crate::{
-    maps::{PerCpu, SLOTS, TID_SLOT},
+    maps::{FREE_SLOTS, PerCpu, SLOTS, TID_SLOT},
     read::offset,
 };
 
@@ -32,6 +32,43 @@ pub fn thread(tid: u32) -> Option<*mut Thread> {
 #[inline(always)]
 pub fn record(slot: u32) -> Option<*mut Thread> {
     SLOTS.get_value_ptr_mut(slot::chunk(slot), &slot::place(slot))
+}
+
+/// A slot with its record, all zeroes, that nobody else knows; none is a loss.
+#[inline(always)]
+pub fn fresh() -> Option<(u32, *mut Thread)> {
+    let Ok(Some(slot)) = FREE_SLOTS.pop() else {
+        PerCpu.lose(Loss::SlotsExhausted);
+        return None;
+    };
+    Some((slot, record(slot)?))
+}
+
+/// Makes the record in `slot` that of thread `tid`; 0 for none.
+#[inline(always)]
+pub fn give(tid: u32, slot: u32) {
+    if TID_SLOT.set(tid, slot, 0).is_err() {
+        PerCpu.lose(Loss::MapFull);
+    }
+}
+
+/// The thread known as `old` is `new` from now on; `false` if it is none of the target's.
+#[inline(always)]
+pub fn hand_over(old: u32, new: u32) -> bool {
+    let slot = slot_of(old);
+    if slot == 0 {
+        return false;
+    }
+    give(old, 0);
+    give(new, slot);
+    // Inside the window it may get another record, and this one keep the id that it had.
+    if moment().is_none()
+        && let Some(t) = record(slot)
+    {
+        // SAFETY: a non-null pointer into the map; the owner part, in an event of the thread's own.
+        unsafe { (&raw mut (*t).tid).write_volatile(new) };
+    }
+    true
 }
 
 /// Whether thread `tid` belongs to the target.

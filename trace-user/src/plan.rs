@@ -142,6 +142,7 @@ fn options(measure: MeasureArgs) -> Options {
     } = measure;
     Options {
         pids: Vec::new(),
+        chosen: Vec::new(),
         held: false,
         follow: !no_follow,
         duration,

@@ -29,6 +29,7 @@ use std::time::Duration;
 use crate::failure::{Code, Failure};
 use crate::kernel::drop::Ahead;
 use crate::snapshot::Snapshot;
+use crate::target::identity::Identity;
 
 pub use tier::Tier;
 
@@ -37,6 +38,8 @@ pub use tier::Tier;
 pub struct Options {
     /// Processes (host ids) to attach to, with their threads.
     pub pids: Vec<u32>,
+    /// Who had these ids when they were chosen.
+    pub chosen: Vec<Identity>,
     /// They are held until the window is open: [`Progress::Open`] lets them go.
     pub held: bool,
     /// Follow descendants, present and future, as well.
@@ -75,6 +78,27 @@ pub struct Faults {
     pub map_entries: Option<u32>,
     /// Hooks to do without, as if this kernel did not have them.
     pub without: Vec<String>,
+    /// Where to stop, so that somebody may change what was seen until then.
+    pub stop_at: Option<Point>,
+}
+
+/// A point in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Point {
+    /// The target is chosen, and none of its threads is known yet.
+    Chosen,
+    /// The processes of the target are listed, and none of their threads is known yet.
+    Listed,
+}
+
+impl Faults {
+    /// Stops this process, as SIGSTOP does, if that was asked for at this point.
+    pub fn pass(&self, point: Point) {
+        if self.stop_at == Some(point) {
+            // SAFETY: no preconditions.
+            unsafe { libc::raise(libc::SIGSTOP) };
+        }
+    }
 }
 
 /// What a running measurement tells.

@@ -1,6 +1,7 @@
 //! One measurement: load, prove, enumerate, open the window, watch, close, read.
 
 mod ended;
+mod programs;
 mod read;
 mod roll;
 mod room;
@@ -24,7 +25,8 @@ use super::{Options, Progress, canary, census, clock, each, object, pace, silent
 use crate::failure::Failure;
 use crate::kernel::drop;
 use crate::kernel::proc::Proc;
-use crate::snapshot::{Calibration, EndedBy, Process, Schedstat, Snapshot, Step, Thread, Tool};
+use crate::snapshot::{Calibration, EndedBy, Schedstat, Snapshot, Step, Thread, Tool};
+use programs::Programs;
 use room::Room;
 
 pub(super) use start::{no_btf, refused};
@@ -56,11 +58,13 @@ pub struct Session<'a> {
     /// When a held target was let go.
     released_at: u64,
     steal: Option<u64>,
-    names: BTreeMap<u32, String>,
+    /// Names of threads, by id and by the beginning of their program.
+    names: BTreeMap<(u32, u64), String>,
     baseline: BTreeMap<u32, Schedstat>,
-    processes: BTreeMap<u32, Process>,
+    programs: Programs,
     processes_summed: u64,
-    ended: Vec<Thread>,
+    /// Ended threads, each with the beginning of its program.
+    ended: Vec<(u64, Thread)>,
     calls: Vec<LoggedCall>,
     timeline: Option<Recorder>,
     noticed: Noticed,
@@ -116,7 +120,7 @@ impl<'a> Session<'a> {
             steal: None,
             names: BTreeMap::new(),
             baseline: BTreeMap::new(),
-            processes: BTreeMap::new(),
+            programs: Programs::default(),
             processes_summed: 0,
             ended: Vec::new(),
             calls: Vec::new(),
@@ -150,7 +154,7 @@ impl<'a> Session<'a> {
         self.maps.set_control(self.control).map_err(broken)?;
         progress(Progress::Open);
         self.released_at = clock::now();
-        progress(Progress::Attached { processes: self.processes.len(), threads: threads.len() });
+        progress(Progress::Attached { processes: self.programs.processes(), threads: threads.len() });
         Ok(())
     }
 
@@ -261,8 +265,9 @@ impl<'a> Session<'a> {
         std::thread::sleep(GRACE);
         self.fold(false).map_err(broken)?;
         self.count_missed();
-        let born = self.processes.values().filter(|p| p.alive && p.listens.is_none());
-        for pid in born.map(|p| p.pid).take(MAX_LOOKS).collect::<Vec<_>>() {
+        let mut born = self.programs.pids();
+        born.retain(|pid| self.programs.latest(*pid).is_some_and(|p| p.alive && p.listens.is_none()));
+        for pid in born.into_iter().take(MAX_LOOKS) {
             self.look_at_listeners(pid);
         }
         let span = Span { start: self.control.start, end: self.control.end };

@@ -9,7 +9,7 @@ use aya::Ebpf;
 use aya::maps::{Map, MapData, Queue};
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
 use trace_common::slot::{self, CHUNK, CHUNKS, MOST};
-use trace_common::thread::Thread;
+use trace_common::thread::{Thread, flag};
 
 use super::kmaps::take;
 
@@ -33,6 +33,17 @@ pub struct Brief {
     pub tgid: u32,
     /// Where the thread is.
     pub sched: u8,
+    /// When its program began; see [`Thread::program_at`].
+    pub program_at: u64,
+    /// Whether that was by an exec.
+    pub by_exec: bool,
+}
+
+impl Brief {
+    /// Its program: process, and beginning.
+    pub fn program(&self) -> (u32, u64) {
+        (self.tgid, self.program_at)
+    }
 }
 
 /// Records that should be there for so many living threads, of which so many were born since the last look: as many free
@@ -135,14 +146,17 @@ impl Slots {
     pub fn brief(&self, slot: u32) -> Option<Brief> {
         let at = self.at(slot);
         // SAFETY: within the mapping; each field is a plain integer.
-        let (tid, tgid, sched) = unsafe {
+        let (tid, tgid, sched, program_at, flags) = unsafe {
             (
                 (&raw const (*at).tid).read_volatile(),
                 (&raw const (*at).tgid).read_volatile(),
                 (&raw const (*at).sched).read_volatile(),
+                (&raw const (*at).program_at).read_volatile(),
+                (&raw const (*at).flags).read_volatile(),
             )
         };
-        (tid != 0).then_some(Brief { slot, tid, tgid, sched })
+        let by_exec = flags & flag::EXECUTED != 0;
+        (tid != 0).then_some(Brief { slot, tid, tgid, sched, program_at, by_exec })
     }
 
     /// The record in `slot`, and whether it may be torn; `None` if the slot is not in use.

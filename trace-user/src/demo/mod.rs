@@ -132,6 +132,7 @@ fn play(scene: &Scene, btf: &Path, stop: &dyn Fn() -> bool) -> Result<Row, Failu
     }
     let options = Options {
         pids: vec![fixture.pid()],
+        chosen: Vec::new(),
         held: false,
         follow: true,
         duration: Some(WINDOW),

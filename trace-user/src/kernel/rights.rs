@@ -63,6 +63,14 @@ pub fn check(system: &System) -> Result<(), Failure> {
     needs(system).into_iter().try_for_each(|need| need.found.map(|_| ()))
 }
 
+/// Whether ids here are those that the kernel's events carry.
+///
+/// # Errors
+/// With [`Code::NotPermitted`] in another PID namespace than the initial one.
+pub fn check_ids(system: &System) -> Result<(), Failure> {
+    pid(&Place::read(&system.proc), system.own).map(|_| ())
+}
+
 /// What sampling `/proc` needs: no capability, but a `/proc` that shows this process.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! The probes, loaded for a session, or why they cannot be.
 
 use super::super::load::{self, LoadError, Probes, Sizes};
-use super::super::{Options, permitted};
+use super::super::{Options, census, permitted};
 use crate::failure::{Code, Failure};
 use crate::kernel::btf::{BtfError, Facts};
 use crate::kernel::proc::Proc;
@@ -10,7 +10,7 @@ use crate::kernel::proc::Proc;
 pub(super) fn probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
     let facts = Facts::read(&options.btf, load::tracepoints()).map_err(no_btf)?;
     give_back();
-    let pids = if options.follow { proc.tree(&options.pids) } else { options.pids.iter().copied().collect() };
+    let pids = census::tree(proc, options).into_keys().collect();
     let sizes = Sizes { timeline: options.timeline.is_some(), ..Sizes::of(proc, &pids) }
         .limited(options.faults.map_entries);
     let probes = load::load(object, &options.btf, &facts, sizes, options.tier, &options.faults.without)
