@@ -31,6 +31,7 @@ use crate::failure::{Code, Failure};
 use crate::kernel::drop::Ahead;
 use crate::snapshot::Snapshot;
 
+pub use program::Way;
 pub use tier::Tier;
 
 /// What to measure, fully resolved: no option of the command line is looked at beyond this.
