@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn image(sections: &[(&str, SectionKind, &[u8])]) -> NamedTempFile {
-        let mut image = Object::new(BinaryFormat::Elf, Architecture::X86_64, object::Endianness::Little);
+        let mut image = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
         for (name, kind, bytes) in sections {
             let section = image.add_section(Vec::new(), name.as_bytes().to_vec(), *kind);
             image.append_section_data(section, bytes, 4);
