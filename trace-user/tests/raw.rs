@@ -82,7 +82,9 @@ const EXACT: [Workload; 2] = [
 fn counts_are_exact_by_either_path_of_a_receive_and_in_the_lesser_tier() {
     test_alone!();
     let types = without_types!();
-    for way in ["--calls 100", "--by-descriptor", "--tier sched"] {
+    // The tier rests on sock_recv_length, which 6.1 does not have; that is no matter of types.
+    let ways = ["--calls 100", "--by-descriptor", "--tier sched"];
+    for way in ways.into_iter().filter(|way| !is_guest() || *way != "--tier sched") {
         let [blocking, epoll] = EXACT.map(|w| w.observe(&format!("{way} {}", naming(&types))).trace);
         let seen = blocking.receives();
         assert_eq!((seen.calls, seen.with_data, seen.eof, seen.bytes), (24, 23, 1, 94_208), "{way}");

@@ -89,6 +89,6 @@ fn attach(args: AttachArgs, verbose: u8) -> Result<(), Failure> {
 
 fn demo(args: &DemoArgs) -> Result<(), Failure> {
     signal::install()?;
-    rights::check(&System::here(&args.btf))?;
+    rights::check(&System::here(&args.types.btf))?;
     crate::demo::run(args, &signal::came)
 }
