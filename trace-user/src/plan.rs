@@ -134,7 +134,7 @@ fn options(measure: MeasureArgs) -> Options {
         tier,
         max_overhead,
         calls,
-        btf,
+        types,
         by_descriptor,
         faults,
         timeline: _,
@@ -158,7 +158,7 @@ fn options(measure: MeasureArgs) -> Options {
         auto: matches!(tier, TierArg::Auto),
         max_overhead,
         lowered: None,
-        btf,
+        btf: types.btf,
         ahead: None,
         faults: faults.into(),
     }

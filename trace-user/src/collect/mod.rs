@@ -15,6 +15,8 @@ mod overhead;
 mod own;
 mod pace;
 mod permitted;
+mod program;
+mod registers;
 mod sampled;
 mod session;
 mod silent;
@@ -31,6 +33,7 @@ use crate::kernel::drop::Ahead;
 use crate::snapshot::Snapshot;
 use crate::target::identity::Identity;
 
+pub use program::Way;
 pub use tier::Tier;
 
 /// What to measure, fully resolved: no option of the command line is looked at beyond this.
@@ -62,7 +65,7 @@ pub struct Options {
     pub max_overhead: Option<f64>,
     /// What kept a better tier from it, where `tier` is not the best.
     pub lowered: Option<String>,
-    /// Where the kernel's BTF is.
+    /// Where types of the kernel are.
     pub btf: PathBuf,
     /// What the caller still has to do after the probes are attached: all rights beyond that are given up then. `None`: none
     /// is, for a process that measures again.

@@ -19,6 +19,7 @@ use super::cost::Sampler;
 use super::kmaps::Maps;
 use super::load::Probes;
 use super::loss::Noticed;
+use super::program::Way;
 use super::slots::Brief;
 use super::timeline::Recorder;
 use super::{Options, Progress, canary, census, clock, each, object, pace, silent};
@@ -29,7 +30,7 @@ use crate::snapshot::{Calibration, EndedBy, Schedstat, Snapshot, Step, Thread, T
 use programs::Programs;
 use room::Room;
 
-pub(super) use start::{no_btf, refused};
+pub(super) use start::refused;
 
 /// Processes born in the window whose listeners are looked for at its end; each takes a read of `/proc/PID/fd`.
 const MAX_LOOKS: usize = 64;
@@ -81,8 +82,10 @@ impl<'a> Session<'a> {
     pub fn open(options: &'a Options, progress: &mut dyn FnMut(Progress)) -> Result<Session<'a>, Failure> {
         let proc = Proc::system();
         progress(Progress::Step("loading the probes"));
-        let object = object::bytes().map_err(|e| Failure::internal("the probe object cannot be read", e))?;
-        let mut probes = start::probes(options, &object, &proc)?;
+        let way = Way::here();
+        let object =
+            object::bytes(way).map_err(|e| Failure::internal("the probe object cannot be read", e))?;
+        let mut probes = start::probes(options, way, &object, &proc)?;
         let limit = options.faults.map_entries;
         let mut maps = Maps::take(&mut probes.ebpf, options.tier, probes.slots, limit).map_err(broken)?;
         let recorder = options.timeline.map(|limit| Recorder::take(&mut probes.ebpf, limit));

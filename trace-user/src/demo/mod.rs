@@ -88,7 +88,7 @@ pub fn run(args: &DemoArgs, stop: &dyn Fn() -> bool) -> Result<(), Failure> {
         if !args.quiet {
             say(&mut line, &format!("demo: {} of {}: {} …", i + 1, scenes.len(), scene.name));
         }
-        rows.push(play(scene, &args.btf, stop)?);
+        rows.push(play(scene, &args.types.btf, stop)?);
     }
     drop(line);
     print(args.format, &rows)?;

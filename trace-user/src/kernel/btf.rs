@@ -1,5 +1,7 @@
 //! Offsets of kernel fields from BTF, and which tracepoints there are.
 
+mod place;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -9,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 use btfparse::{Integer32Value, Offset, Readable, TypeInformation, TypeVariant};
 use trace_common::kernel::{MISSING, Offsets};
+
+use crate::failure::{Code, Failure};
+use place::Place;
 
 /// Where a kernel with `CONFIG_DEBUG_INFO_BTF` shows its own types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -41,9 +46,60 @@ pub enum BtfError {
     /// It is there but cannot be parsed.
     #[error("{0} is not valid BTF: {1}")]
     Invalid(PathBuf, String),
+    /// An image without types.
+    #[error("{0} has no section .BTF")]
+    NoSection(PathBuf),
+    /// An image of another kernel.
+    #[error("{path} is of another kernel: its build id is {own}, that of the one that runs {running}")]
+    OfAnother {
+        /// The image.
+        path: PathBuf,
+        /// Its build id, in hexadecimal.
+        own: String,
+        /// That of the kernel that runs.
+        running: String,
+    },
     /// A field that everything needs is not in it.
     #[error("{0} has no field {1}")]
     NoField(PathBuf, &'static str),
+}
+
+impl From<BtfError> for Failure {
+    fn from(e: BtfError) -> Failure {
+        let fix = match &e {
+            BtfError::Missing(path, _) if path.as_path() != Path::new(VMLINUX) => {
+                format!("--btf FILE; leave it out if this kernel has types of its own: ls -l {VMLINUX}")
+            }
+            BtfError::Missing(..) => format!(
+                "--btf FILE with the types of this kernel: a vmlinux from the distribution's debug package, \
+                 or what pahole --btf_encode_detached=FILE makes of one; or a kernel built with \
+                 CONFIG_DEBUG_INFO_BTF=y, which shows them as {VMLINUX}"
+            ),
+            BtfError::NoSection(path) => {
+                format!("pahole --btf_encode_detached=FILE {}; then --btf FILE", path.display())
+            }
+            BtfError::OfAnother { .. } => {
+                "--btf FILE of the debug package of exactly this kernel; its version: uname -v".to_owned()
+            }
+            BtfError::Invalid(..) | BtfError::NoField(..) => {
+                "--btf FILE with the types of this kernel".to_owned()
+            }
+        };
+        Failure::new(Code::Kernel, "the kernel's types (BTF) cannot be used", e.to_string()).fix(fix)
+    }
+}
+
+/// Whether this kernel has types of its own: `tp_btf` programs are verified against these and no others.
+pub fn has_own() -> bool {
+    File::open(VMLINUX).is_ok()
+}
+
+/// Whether the types at `path` can be read, and are not those of another kernel.
+///
+/// # Errors
+/// If not.
+pub fn look_at(path: &Path) -> Result<(), BtfError> {
+    Windows::open(path).map(drop)
 }
 
 /// Length of a window, bytes.
@@ -53,19 +109,19 @@ const WINDOW: usize = 4 << 10;
 /// windows of 32 KiB it read 178,435. The whole file would be in memory at the very peak of what the tool needs.
 const WINDOWS: usize = 512;
 
-/// A file of types, read window by window.
+/// Types in a file, read window by window.
 struct Windows {
     file: File,
+    place: Place,
     /// Which window is in each place, and its bytes.
     kept: RefCell<Vec<(Option<u64>, Vec<u8>)>>,
 }
 
 impl Windows {
-    fn open(path: &Path) -> io::Result<Windows> {
-        let file = File::open(path)?;
-        // What cannot be read at all is to be told from what is no BTF.
-        file.read_at(&mut [0], 0)?;
-        Ok(Windows { file, kept: RefCell::new(vec![(None, Vec::new()); WINDOWS]) })
+    fn open(path: &Path) -> Result<Windows, BtfError> {
+        let file = File::open(path).map_err(|e| BtfError::Missing(path.into(), e))?;
+        let place = Place::find(&file, path)?;
+        Ok(Windows { file, place, kept: RefCell::new(vec![(None, Vec::new()); WINDOWS]) })
     }
 
     /// Copies what window `number` has from `start` on; returns how much that was.
@@ -75,8 +131,10 @@ impl Windows {
             place.0 = None;
             place.1.resize(WINDOW, 0);
             let mut filled = 0;
-            while filled < WINDOW {
-                match self.file.read_at(&mut place.1[filled..], number * WINDOW as u64 + filled as u64)? {
+            let from = number.saturating_mul(WINDOW as u64).saturating_add(self.place.start);
+            let most = usize::try_from(self.place.end.saturating_sub(from)).unwrap_or(WINDOW).min(WINDOW);
+            while filled < most {
+                match self.file.read_at(&mut place.1[filled..most], from + filled as u64)? {
                     0 => break,
                     more => filled += more,
                 }
@@ -141,7 +199,7 @@ impl KernelTypes {
     /// # Errors
     /// If the file is not there or is not BTF.
     pub fn read(path: &Path) -> Result<KernelTypes, BtfError> {
-        let file = Windows::open(path).map_err(|e| BtfError::Missing(path.into(), e))?;
+        let file = Windows::open(path)?;
         let types =
             TypeInformation::new(&file).map_err(|e| BtfError::Invalid(path.into(), format!("{e:?}")))?;
         Ok(KernelTypes { path: path.into(), types })
@@ -211,11 +269,14 @@ mod tests {
 
     #[test]
     fn windows_read_like_the_whole_file() {
-        let path = tempfile::NamedTempFile::new().expect("a file");
-        // More windows than are kept.
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        // More windows than are kept, between what is none of theirs.
         let bytes: Vec<u8> = (0..WINDOW * (WINDOWS + 2) + 100).map(|i| (i / 7) as u8).collect();
-        std::fs::write(path.path(), &bytes).expect("written");
-        let windows = Windows::open(path.path()).expect("open");
+        let around = [&[1; 11][..], &bytes, &[2; 5_000]].concat();
+        std::fs::write(file.path(), around).expect("written");
+        let place = Place { start: 11, end: 11 + bytes.len() as u64 };
+        let kept = RefCell::new(vec![(None, Vec::new()); WINDOWS]);
+        let windows = Windows { file: file.reopen().expect("open"), place, kept };
         for start in [0, 5, WINDOW - 3, WINDOW * WINDOWS - 1, 17, bytes.len() - 90] {
             let mut buffer = vec![0; 90];
             windows.read(start as u64, &mut buffer).expect("within");

@@ -105,6 +105,6 @@ fn choose(target: &Spec, options: &mut Options) -> Result<(), Failure> {
 
 fn demo(args: &DemoArgs) -> Result<(), Failure> {
     signal::install()?;
-    rights::check(&System::here(&args.btf))?;
+    rights::check(&System::here(&args.types.btf))?;
     crate::demo::run(args, &signal::came)
 }

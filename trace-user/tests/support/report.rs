@@ -51,6 +51,7 @@ pub struct Report {
     pub handovers: BTreeMap<String, u64>,
     pub balance: Option<Balance>,
     pub findings: Vec<Finding>,
+    pub degraded: Vec<String>,
     pub loss: BTreeMap<String, u64>,
     pub calibration: Calibration,
     pub calls: Option<Vec<Call>>,

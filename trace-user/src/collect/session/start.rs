@@ -1,20 +1,21 @@
 //! The probes, loaded for a session, or why they cannot be.
 
 use super::super::load::{self, LoadError, Probes, Sizes};
+use super::super::program::Way;
 use super::super::{Options, census, permitted};
 use crate::failure::{Code, Failure};
-use crate::kernel::btf::{BtfError, Facts};
+use crate::kernel::btf::Facts;
 use crate::kernel::proc::Proc;
 
 /// Loads and attaches them, with room for the threads of the target.
-pub(super) fn probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
-    let facts = Facts::read(&options.btf, load::tracepoints()).map_err(no_btf)?;
+pub(super) fn probes(options: &Options, way: Way, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
+    let facts = Facts::read(&options.btf, load::tracepoints())?;
     give_back();
     let pids = census::tree(proc, options).into_keys().collect();
     let sizes = Sizes { timeline: options.timeline.is_some(), ..Sizes::of(proc, &pids) }
         .limited(options.faults.map_entries);
-    let probes = load::load(object, &options.btf, &facts, sizes, options.tier, &options.faults.without)
-        .map_err(refused);
+    let probes =
+        load::load(object, way, &facts, sizes, options.tier, &options.faults.without).map_err(refused);
     give_back();
     probes
 }
@@ -23,11 +24,6 @@ pub(super) fn probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Pr
 fn give_back() {
     // SAFETY: no preconditions.
     unsafe { libc::malloc_trim(0) };
-}
-
-pub fn no_btf(e: BtfError) -> Failure {
-    Failure::new(Code::Kernel, "the kernel's types (BTF) cannot be used", e.to_string())
-        .fix("a kernel built with CONFIG_DEBUG_INFO_BTF=y; check with: ls -l /sys/kernel/btf/vmlinux")
 }
 
 pub fn refused(e: LoadError) -> Failure {
