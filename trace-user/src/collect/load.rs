@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::{Tier, timeline};
 use crate::kernel::btf::Facts;
+use crate::kernel::ids;
 use crate::kernel::proc::Proc;
 use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
@@ -160,8 +160,8 @@ pub struct Probes {
 /// # Errors
 /// If the kernel refuses the object, or a hook that nothing can replace.
 pub fn load(
+    loader: EbpfLoader<'static>,
     object: &[u8],
-    btf_path: &Path,
     facts: &Facts,
     sizes: Sizes,
     tier: Tier,
@@ -170,7 +170,7 @@ pub fn load(
     if let Some(name) = without.iter().find(|name| HOOKS.iter().all(|hook| hook.program != **name)) {
         return Err(LoadError::Unknown(name.clone()));
     }
-    let (mut ebpf, btf) = open(object, btf_path, facts, sizes, tier)?;
+    let (mut ebpf, btf) = open(loader, object, facts, sizes, tier)?;
     let is_left_out = |hook: &Hook| without.iter().any(|name| name == hook.program);
     let mut hooks: Vec<Hook> = HOOKS.into_iter().filter(|hook| tier.has(hook.program)).collect();
     if let Some(hook) = hooks.iter().find(|hook| is_left_out(hook) && hook.lost.is_none()) {
@@ -235,13 +235,21 @@ fn verify(ebpf: &mut Ebpf, btf: &Btf, facts: &Facts, hooks: &[Hook]) -> Result<V
     Ok(refused_ones.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// A loader. Made, it has parsed the kernel's types, which takes some 50 ms and which nothing here has a use for
+/// ([`ids::table`]): a work for another thread, before anything is known that it is told later.
+pub fn loader() -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    loader
+}
+
 /// Makes the maps of `object`; no program is loaded yet.
 ///
 /// # Errors
 /// If the kernel refuses a map, or its types cannot be used.
 pub fn open(
+    loader: EbpfLoader<'static>,
     object: &[u8],
-    btf_path: &Path,
     facts: &Facts,
     sizes: Sizes,
     tier: Tier,
@@ -249,8 +257,8 @@ pub fn open(
     let calls_untraced = if tier == Tier::Full { MISSING } else { 0 };
     let timeline = if sizes.timeline { 0 } else { MISSING };
     let words = Offsets { calls_untraced, timeline, ..facts.offsets }.words();
-    let btf = Btf::parse_file(btf_path, aya::Endianness::default())?;
-    let mut loader = EbpfLoader::new();
+    let btf = ids::table(&facts.tracepoints)?;
+    let mut loader: EbpfLoader<'_> = loader;
     if let Some(entries) = sizes.limit {
         for map in LIMITED {
             loader.map_max_entries(map, entries);
@@ -260,7 +268,6 @@ pub fn open(
         loader.map_max_entries(timeline::RING, timeline::RING_BYTES);
     }
     let ebpf = loader
-        .btf(Some(&btf))
         .override_global("OFFSETS", &words[..], true)
         .map_max_entries("TID_SLOT", sizes.pid_max)
         .map_max_entries("SLOTS", sizes.slots)
@@ -292,7 +299,8 @@ pub fn attach(
 
 /// The tracepoint that this kernel has for a hook; none if it has none and can do without.
 fn tracepoint(facts: &Facts, hook: Hook) -> Option<&'static str> {
-    let present = hook.tracepoints.iter().find(|tracepoint| facts.tracepoints.contains(*tracepoint)).copied();
+    let present =
+        hook.tracepoints.iter().find(|tracepoint| facts.tracepoints.contains_key(*tracepoint)).copied();
     // Where nothing can replace it, the kernel is asked all the same, and says what is wrong.
     present.or(if hook.lost.is_none() { Some(hook.program) } else { None })
 }

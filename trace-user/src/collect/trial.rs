@@ -71,7 +71,8 @@ impl Trial {
         self.fields = Some(fields(&facts));
         let proc = Proc::system();
         let sizes = Sizes::small(&proc, SLOTS);
-        let (mut ebpf, btf) = load::open(&object, btf_path, &facts, sizes, Tier::Full).map_err(refused)?;
+        let (mut ebpf, btf) =
+            load::open(load::loader(), &object, &facts, sizes, Tier::Full).map_err(refused)?;
         for hook in HOOKS {
             let outcome = self.outcome(hook, load::attach(&mut ebpf, &btf, &facts, hook));
             self.hooks.push((hook.program, outcome));

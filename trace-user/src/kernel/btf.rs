@@ -1,14 +1,13 @@
 //! Offsets of kernel fields from BTF, and which tracepoints there are.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::fs::File;
+use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use btfparse::{Integer32Value, Offset, Readable, TypeInformation, TypeVariant};
 use trace_common::kernel::{MISSING, Offsets};
+
+use super::ids;
+use super::types::Types;
 
 /// Where a kernel with `CONFIG_DEBUG_INFO_BTF` shows its own types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -28,6 +27,8 @@ const REQUIRED: [&str; 9] = [
 
 /// Marks a path in [`Offsets`] that names a value of an enum and no field.
 const ENUM: &str = "enum";
+/// The one field that is a bit.
+const IOWAIT: &str = "task_iowait";
 /// Arguments of `io_uring_complete` where it passes the completion itself (6.13), the `void *` included; before there
 /// were eight.
 const COMPLETE_BY_CQE: usize = 4;
@@ -46,81 +47,13 @@ pub enum BtfError {
     NoField(PathBuf, &'static str),
 }
 
-/// Length of a window, bytes.
-const WINDOW: usize = 4 << 10;
-/// Windows kept. The parser goes through the types in order and looks names up in between, all over the strings. With
-/// these 2 MiB it reads 2,082 windows of a file of 5.5 MB (6.18), which takes as long as reading it whole; with 1 MiB in
-/// windows of 32 KiB it read 178,435. The whole file would be in memory at the very peak of what the tool needs.
-const WINDOWS: usize = 512;
-
-/// A file of types, read window by window.
-struct Windows {
-    file: File,
-    /// Which window is in each place, and its bytes.
-    kept: RefCell<Vec<(Option<u64>, Vec<u8>)>>,
-}
-
-impl Windows {
-    fn open(path: &Path) -> io::Result<Windows> {
-        let file = File::open(path)?;
-        // What cannot be read at all is to be told from what is no BTF.
-        file.read_at(&mut [0], 0)?;
-        Ok(Windows { file, kept: RefCell::new(vec![(None, Vec::new()); WINDOWS]) })
-    }
-
-    /// Copies what window `number` has from `start` on; returns how much that was.
-    fn copy(&self, number: u64, start: usize, to: &mut [u8]) -> io::Result<usize> {
-        let place = &mut self.kept.borrow_mut()[number as usize % WINDOWS];
-        if place.0 != Some(number) {
-            place.0 = None;
-            place.1.resize(WINDOW, 0);
-            let mut filled = 0;
-            while filled < WINDOW {
-                match self.file.read_at(&mut place.1[filled..], number * WINDOW as u64 + filled as u64)? {
-                    0 => break,
-                    more => filled += more,
-                }
-            }
-            place.1.truncate(filled);
-            place.0 = Some(number);
-        }
-        let from = place.1.get(start..).unwrap_or_default();
-        let length = from.len().min(to.len());
-        to[..length].copy_from_slice(&from[..length]);
-        Ok(length)
-    }
-}
-
-impl Readable for Windows {
-    fn read(&self, offset: u64, buffer: &mut [u8]) -> btfparse::Result<()> {
-        let failed = |why: &str| btfparse::Error::new(btfparse::ErrorKind::IOError, why);
-        let (mut offset, mut rest) = (offset, buffer);
-        while !rest.is_empty() {
-            let (number, start) = (offset / WINDOW as u64, (offset % WINDOW as u64) as usize);
-            let length = self.copy(number, start, rest).map_err(|e| failed(&e.to_string()))?;
-            if length == 0 {
-                return Err(failed("read past the end"));
-            }
-            offset += length as u64;
-            rest = &mut rest[length..];
-        }
-        Ok(())
-    }
-}
-
-/// The types of a kernel. They take some 50 MB: get the [`Facts`] and drop them.
-pub struct KernelTypes {
-    path: PathBuf,
-    types: TypeInformation,
-}
-
 /// What the probes need to know of a kernel's types.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Where the kernel keeps its fields.
     pub offsets: Offsets,
-    /// Which of the wanted tracepoints it has.
-    pub tracepoints: BTreeSet<&'static str>,
+    /// Which of the wanted tracepoints it has, and the numbers of their types; see [`super::ids`].
+    pub tracepoints: BTreeMap<&'static str, u32>,
 }
 
 impl Facts {
@@ -129,99 +62,40 @@ impl Facts {
     /// # Errors
     /// If there are none, or a field is missing without which nothing can be measured.
     pub fn read(path: &Path, wanted: impl Iterator<Item = &'static str>) -> Result<Facts, BtfError> {
-        let types = KernelTypes::read(path)?;
-        let tracepoints = wanted.filter(|t| types.has_tracepoint(t)).collect();
-        Ok(Facts { offsets: types.offsets()?, tracepoints })
+        let bytes = std::fs::read(path).map_err(|e| BtfError::Missing(path.into(), e))?;
+        let types = Types::parse(&bytes).map_err(|why| BtfError::Invalid(path.into(), why))?;
+        let id = |tracepoint: &str| types.typedef(&format!("{}{tracepoint}", ids::PREFIX));
+        let tracepoints = wanted.filter_map(|tracepoint| Some((tracepoint, id(tracepoint)?))).collect();
+        let offsets = offsets(&types).map_err(|field| BtfError::NoField(path.into(), field))?;
+        Ok(Facts { offsets, tracepoints })
     }
 }
 
-impl KernelTypes {
-    /// Reads `path`.
-    ///
-    /// # Errors
-    /// If the file is not there or is not BTF.
-    pub fn read(path: &Path) -> Result<KernelTypes, BtfError> {
-        let file = Windows::open(path).map_err(|e| BtfError::Missing(path.into(), e))?;
-        let types =
-            TypeInformation::new(&file).map_err(|e| BtfError::Invalid(path.into(), format!("{e:?}")))?;
-        Ok(KernelTypes { path: path.into(), types })
-    }
-
-    /// Whether this kernel has the tracepoint `name` with BTF.
-    pub fn has_tracepoint(&self, name: &str) -> bool {
-        self.types.id_of(&format!("btf_trace_{name}")).is_some()
-    }
-
-    /// Offsets of all fields; those that this kernel lacks stay [`trace_common::kernel::MISSING`].
-    ///
-    /// # Errors
-    /// If a field is missing without which nothing can be measured.
-    pub fn offsets(&self) -> Result<Offsets, BtfError> {
-        let mut offsets = Offsets::UNSET;
-        let mut iowait_bit = 0;
-        for (name, path, value) in offsets.fields() {
-            let Some((container, member)) = path.split_once(':') else { continue };
-            if container == ENUM {
-                *value = self.enum_value(member).unwrap_or(MISSING);
-                continue;
-            }
-            let found = self.types.id_of(container).and_then(|id| self.types.offset_of(id, member).ok());
-            match found {
-                Some((_, Offset::ByteOffset(byte))) => *value = byte,
-                Some((_, Offset::BitOffsetAndSize(bit, _))) => {
-                    *value = bit / 8;
+/// Offsets of all fields; those that this kernel lacks stay [`trace_common::kernel::MISSING`]. An error is a field without
+/// which nothing can be measured.
+fn offsets(types: &Types) -> Result<Offsets, &'static str> {
+    let mut offsets = Offsets::UNSET;
+    let mut iowait_bit = 0;
+    for (name, path, value) in offsets.fields() {
+        let Some((container, member)) = path.split_once(':') else { continue };
+        if container == ENUM {
+            *value = types.enum_value(member).unwrap_or(MISSING);
+            continue;
+        }
+        match types.bit_of(container, member) {
+            Some(bit) => {
+                *value = bit / 8;
+                if name == IOWAIT {
                     iowait_bit = bit % 8;
                 }
-                None if REQUIRED.contains(&name) => return Err(BtfError::NoField(self.path.clone(), path)),
-                None => {}
             }
-        }
-        offsets.iowait_bit = iowait_bit;
-        if self.arguments("btf_trace_io_uring_complete") == Some(COMPLETE_BY_CQE) {
-            offsets.complete_by_cqe = 0;
-        }
-        Ok(offsets)
-    }
-
-    /// The value that some enum gives to `name`.
-    fn enum_value(&self, name: &str) -> Option<u32> {
-        self.types.get().values().find_map(|variant| {
-            let TypeVariant::Enum(list) = variant else { return None };
-            let value = list.named_value_list().iter().find(|v| v.name == name)?.value;
-            match value {
-                Integer32Value::Signed(value) => u32::try_from(value).ok(),
-                Integer32Value::Unsigned(value) => Some(value),
-            }
-        })
-    }
-
-    /// Number of arguments of a tracepoint's function, with the `void *` that comes first.
-    fn arguments(&self, typedef: &str) -> Option<usize> {
-        let function = self.types.pointee_tid(self.types.id_of(typedef)?).ok()?;
-        match self.types.from_id(function)? {
-            TypeVariant::FuncProto(proto) => Some(proto.parameter_list().len()),
-            _ => None,
+            None if REQUIRED.contains(&name) => return Err(path),
+            None => {}
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_read_like_the_whole_file() {
-        let path = tempfile::NamedTempFile::new().expect("a file");
-        // More windows than are kept.
-        let bytes: Vec<u8> = (0..WINDOW * (WINDOWS + 2) + 100).map(|i| (i / 7) as u8).collect();
-        std::fs::write(path.path(), &bytes).expect("written");
-        let windows = Windows::open(path.path()).expect("open");
-        for start in [0, 5, WINDOW - 3, WINDOW * WINDOWS - 1, 17, bytes.len() - 90] {
-            let mut buffer = vec![0; 90];
-            windows.read(start as u64, &mut buffer).expect("within");
-            assert_eq!(buffer, bytes[start..start + 90], "{start}");
-        }
-        assert!(windows.read(bytes.len() as u64 - 5, &mut [0; 6]).is_err());
-        assert!(windows.read(u64::MAX / 2, &mut [0; 6]).is_err());
+    offsets.iowait_bit = iowait_bit;
+    if types.arguments("btf_trace_io_uring_complete") == Some(COMPLETE_BY_CQE) {
+        offsets.complete_by_cqe = 0;
     }
+    Ok(offsets)
 }

@@ -8,15 +8,24 @@ use crate::kernel::proc::Proc;
 
 /// Loads and attaches them, with room for the threads of the target.
 pub(super) fn probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
-    let facts = Facts::read(&options.btf, load::tracepoints()).map_err(no_btf)?;
-    give_back();
-    let pids = if options.follow { proc.tree(&options.pids) } else { options.pids.iter().copied().collect() };
-    let sizes = Sizes { timeline: options.timeline.is_some(), ..Sizes::of(proc, &pids) }
-        .limited(options.faults.map_entries);
-    let probes = load::load(object, &options.btf, &facts, sizes, options.tier, &options.faults.without)
-        .map_err(refused);
+    let (facts, sizes, loader) = std::thread::scope(|scope| {
+        let loader = scope.spawn(load::loader);
+        let facts = Facts::read(&options.btf, load::tracepoints());
+        let sizes = sizes(options, proc);
+        (facts, sizes, loader.join().unwrap_or_else(|_| load::loader()))
+    });
+    let facts = facts.map_err(no_btf)?;
+    let probes =
+        load::load(loader, object, &facts, sizes, options.tier, &options.faults.without).map_err(refused);
     give_back();
     probes
+}
+
+/// Room for the threads of the target.
+fn sizes(options: &Options, proc: &Proc) -> Sizes {
+    let pids = if options.follow { proc.tree(&options.pids) } else { options.pids.iter().copied().collect() };
+    Sizes { timeline: options.timeline.is_some(), ..Sizes::of(proc, &pids) }
+        .limited(options.faults.map_entries)
 }
 
 /// Gives freed memory back to the system: the kernel's types are large and needed only at the start.
