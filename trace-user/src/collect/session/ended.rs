@@ -43,6 +43,7 @@ impl Session<'_> {
                 self.end(thread);
             }
             self.names.remove(&brief.tid);
+            self.silent.forget(brief.tid);
             self.maps.free(brief.slot)?;
             found.freed += 1;
         }
