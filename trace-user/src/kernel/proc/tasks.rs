@@ -84,8 +84,9 @@ mod tests {
             let run = pid * 100 + tid;
             write(&format!("{pid}/task/{tid}/schedstat"), format!("{run} 5 1\n").as_bytes());
             write(&format!("{pid}/task/{tid}/syscall"), b"232 0x5 0x7ffe 0x40 0x1 0x0 0x8 0x7ff 0x7f\n");
-            let stat = [b"7 (a\xff) S 1 7 7 0 -1 4 0 0 0 0 3 4 0 0 20 0 1 0 ", tid.to_string().as_bytes()];
-            write(&format!("{pid}/task/{tid}/stat"), &stat.concat());
+            let mut stat = b"7 (a\xff) S 1 7 7 0 -1 4 0 0 0 0 3 4 0 0 20 0 1 0 ".to_vec();
+            stat.extend(tid.to_string().as_bytes());
+            write(&format!("{pid}/task/{tid}/stat"), &stat);
         }
         let proc = Proc::at(root.path());
         let mut tasks = proc.tasks();
