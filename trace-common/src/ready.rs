@@ -74,36 +74,41 @@ impl Member {
     }
 }
 
-/// Peers seen so far in one wait.
+/// What was seen so far in one wait, as bits.
+///
+/// No counters, and no branch on a bit: the verifier follows a scan step by step until a step ends as one before it did.
+/// Counters never do, so that it walked through as many steps as a scan may have, 118,000 of the 147,000 instructions that
+/// it looked at in all of `sys_enter` (6.18).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Census {
-    peers: u32,
-    listeners: u32,
-    datagrams: u32,
-    undecided: u32,
+    seen: u32,
 }
+
+/// Bits of [`Census::seen`]; the lower ones are `1 << Member`.
+const SECOND: u32 = 5;
 
 impl Census {
     /// Nothing seen.
-    pub const EMPTY: Census = Census { peers: 0, listeners: 0, datagrams: 0, undecided: 0 };
+    pub const EMPTY: Census = Census { seen: 0 };
 
     /// Counts one descriptor; returns whether the width is settled.
     #[inline(always)]
     pub fn add(&mut self, member: Member) -> bool {
-        match member {
-            Member::Wakeup => {}
-            Member::Peer => self.peers += 1,
-            Member::Listener => self.listeners += 1,
-            Member::Datagram => self.datagrams += 1,
-            Member::Undecided => self.undecided += 1,
-        }
+        let new = 1 << member as u32;
+        let second = connected(self.seen) & connected(new);
+        self.seen |= new | second << SECOND;
         self.is_many()
     }
 
     #[inline(always)]
     fn is_many(self) -> bool {
-        let connections = self.peers + self.datagrams;
-        connections >= 2 || (connections == 1 && self.listeners > 0)
+        let beside_listener = connected(self.seen) & self.seen >> Member::Listener as u32;
+        (self.seen >> SECOND | beside_listener) & 1 != 0
+    }
+
+    #[inline(always)]
+    fn has(self, member: Member) -> bool {
+        self.seen >> member as u32 & 1 != 0
     }
 
     /// The width. `complete` says whether all descriptors were looked at.
@@ -111,18 +116,24 @@ impl Census {
     pub fn width(self, complete: bool) -> Width {
         if self.is_many() {
             Width::Many
-        } else if !complete || self.undecided > 0 {
+        } else if !complete || self.has(Member::Undecided) {
             Width::Unknown
-        } else if self.peers == 1 {
+        } else if self.has(Member::Peer) {
             Width::One
-        } else if self.datagrams == 1 {
+        } else if self.has(Member::Datagram) {
             Width::Datagram
-        } else if self.listeners > 0 {
+        } else if self.has(Member::Listener) {
             Width::Listeners
         } else {
             Width::None
         }
     }
+}
+
+/// 1 if there is one with a peer of its own, or many, among what was seen, else 0.
+#[inline(always)]
+fn connected(seen: u32) -> u32 {
+    (seen >> Member::Peer as u32 | seen >> Member::Datagram as u32) & 1
 }
 
 /// Readiness waits of one thread, those without descriptors left out.

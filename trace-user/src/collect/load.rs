@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::program::{Program, RAW_COST, RAW_TRACEPOINTS, Way, is_absent};
 use super::registers::{self, SAVED_REGISTERS};
 use super::{Tier, slots, timeline};
-use crate::kernel::btf::{Facts, VMLINUX};
+use crate::kernel::btf::Facts;
+use crate::kernel::ids;
 use crate::kernel::proc::Proc;
 use aya::programs::ProgramError;
 use aya::{Btf, Ebpf, EbpfLoader};
@@ -42,7 +42,7 @@ impl Hook {
         if way == Way::Raw {
             return self.tracepoints; // by attempt: the types are somebody's file
         }
-        match self.tracepoints.iter().position(|tracepoint| facts.tracepoints.contains(tracepoint)) {
+        match self.tracepoints.iter().position(|tracepoint| facts.tracepoints.contains_key(tracepoint)) {
             Some(at) => &self.tracepoints[at..=at],
             // Where nothing can replace it, the kernel is asked all the same, and says what is wrong.
             None if self.lost.is_none() => &self.tracepoints[..1],
@@ -189,6 +189,7 @@ pub struct Probes {
 /// # Errors
 /// If the kernel refuses the object, or a hook that nothing can replace.
 pub fn load(
+    loader: EbpfLoader<'static>,
     object: &[u8],
     way: Way,
     facts: &Facts,
@@ -200,7 +201,7 @@ pub fn load(
     if let Some(name) = without.iter().find(|name| !is_hook(name)) {
         return Err(LoadError::Unknown(name.clone()));
     }
-    let mut object = open(object, way, facts, sizes, tier)?;
+    let mut object = open(loader, object, way, facts, sizes, tier)?;
     let is_left_out = |hook: &Hook| without.iter().any(|name| name == hook.program);
     let mut hooks: Vec<Hook> = HOOKS.into_iter().filter(|hook| tier.has(hook.program)).collect();
     if let Some(hook) = hooks.iter().find(|hook| is_left_out(hook) && hook.lost.is_none()) {
@@ -276,6 +277,14 @@ fn verify(object: &mut Object, facts: &Facts, hooks: &[Hook]) -> Result<Vec<Hook
     Ok(refused_ones.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// A loader. Made, it has parsed the kernel's types, which takes some 50 ms and which nothing here has a use for
+/// ([`ids::table`]): a work for another thread, before anything is known that it is told later.
+pub fn loader() -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    loader
+}
+
 /// An object whose maps are made.
 pub struct Object {
     /// Maps and programs.
@@ -288,16 +297,22 @@ pub struct Object {
 ///
 /// # Errors
 /// If the kernel refuses a map, or its types cannot be used.
-pub fn open(object: &[u8], way: Way, facts: &Facts, sizes: Sizes, tier: Tier) -> Result<Object, LoadError> {
+pub fn open(
+    loader: EbpfLoader<'static>,
+    object: &[u8],
+    way: Way,
+    facts: &Facts,
+    sizes: Sizes,
+    tier: Tier,
+) -> Result<Object, LoadError> {
     let calls_untraced = if tier == Tier::Full { MISSING } else { 0 };
     let timeline = if sizes.timeline { 0 } else { MISSING };
     let words = Offsets { calls_untraced, timeline, ..facts.offsets }.words();
     let types = match way {
-        // Whatever the offsets were read from: these ids are the running kernel's.
-        Way::Typed => Some(Btf::parse_file(Path::new(VMLINUX), aya::Endianness::default())?),
+        Way::Typed => Some(ids::table(&facts.tracepoints)?),
         Way::Raw => None,
     };
-    let mut loader = EbpfLoader::new();
+    let mut loader: EbpfLoader<'_> = loader;
     if let Some(entries) = sizes.limit {
         for map in LIMITED {
             loader.map_max_entries(map, entries);
@@ -307,7 +322,6 @@ pub fn open(object: &[u8], way: Way, facts: &Facts, sizes: Sizes, tier: Tier) ->
         loader.map_max_entries(timeline::RING, timeline::RING_BYTES);
     }
     let ebpf = loader
-        .btf(types.as_ref())
         .override_global("OFFSETS", &words[..], true)
         .map_max_entries("TID_SLOT", sizes.pid_max)
         .map_max_entries("CONNS", sizes.conns)

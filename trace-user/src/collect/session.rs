@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use trace_common::call::LoggedCall;
 use trace_common::kernel::Control;
-use trace_common::thread::Sched;
 
 use super::convert::Span;
 use super::cost::Sampler;
@@ -20,7 +19,6 @@ use super::kmaps::Maps;
 use super::load::Probes;
 use super::loss::Noticed;
 use super::program::Way;
-use super::slots::Brief;
 use super::timeline::Recorder;
 use super::{Options, Progress, canary, census, clock, each, object, pace, silent};
 use crate::failure::Failure;
@@ -42,6 +40,8 @@ const GRACE: Duration = Duration::from_millis(2);
 const FIRST_INTERIM: Duration = Duration::from_millis(250);
 /// How often after it.
 const INTERIM: Duration = Duration::from_secs(1);
+/// Silent threads are asked for one part in so many of the time, until all have been.
+const ASKING: u32 = 4;
 /// How often the table of thread ids is asked, too, which records are in use: a thread whose end was booked says so in its
 /// record.
 const THOROUGH: Duration = Duration::from_secs(1);
@@ -71,6 +71,7 @@ pub struct Session<'a> {
     noticed: Noticed,
     sampler: Sampler,
     room: Room,
+    silent: silent::Samples,
 }
 
 pub(super) fn broken(e: anyhow::Error) -> Failure {
@@ -131,6 +132,7 @@ impl<'a> Session<'a> {
             noticed: Noticed::default(),
             sampler: Sampler::idle(),
             room: Room::default(),
+            silent: silent::Samples::default(),
         };
         session.begin(progress)?;
         Ok(session)
@@ -141,17 +143,14 @@ impl<'a> Session<'a> {
         self.maps.set_control(self.control).map_err(broken)?;
         self.enumerate()?;
         self.listeners().map_err(broken)?;
-        let threads: Vec<(u32, u32)> = self.in_use().iter().map(|r| (r.tgid, r.tid)).collect();
+        let threads = self.in_use();
         if threads.is_empty() {
             return Err(census::gone(&self.options.pids));
         }
         self.steal = self.proc.steal_ns();
         self.started_at = clock::wall();
-        for (pid, tid) in &threads {
-            if let Some(stat) = self.proc.schedstat(*pid, *tid) {
-                self.baseline.insert(*tid, stat);
-            }
-        }
+        self.baseline =
+            each::of_threads(&self.proc, &threads, |tasks, thread| tasks.schedstat(thread.tgid, thread.tid));
         self.control.epoch = 2;
         self.control.start = clock::now();
         self.maps.set_control(self.control).map_err(broken)?;
@@ -208,6 +207,10 @@ impl<'a> Session<'a> {
                 progress(Progress::Interim(Box::new(snapshot)));
                 next_interim = now + pace::after_interim(INTERIM, begun.elapsed());
             }
+            if found.living >= silent::Samples::WORTH && now >= begun + FIRST_INTERIM {
+                let (maps, slots) = (&self.maps, self.maps.slots.count());
+                self.silent.go_on(&self.proc, slots, |slot| maps.slots.brief(slot), pause / ASKING);
+            }
             if let (Some(next), Some(every)) = (next_interval, self.options.interval)
                 && now >= next
             {
@@ -253,9 +256,7 @@ impl<'a> Session<'a> {
     fn finish(mut self, ended_by: EndedBy) -> Result<Snapshot, Failure> {
         self.sampler.poll(&self.probes.ebpf, true);
         let living = self.in_use();
-        let silent: Vec<Brief> = living.iter().filter(|r| r.sched == Sched::Unseen as u8).copied().collect();
-        let proc = &self.proc;
-        let samples = each::of_threads(&silent, |r| silent::sample(proc, r.tgid, r.tid));
+        let samples = std::mem::take(&mut self.silent).complete(&self.proc, &living);
         self.control.end = clock::now() + LEAD;
         self.maps.set_control(self.control).map_err(broken)?;
         // On a crowded machine that may have taken longer; until then handlers went on booking.
@@ -263,8 +264,7 @@ impl<'a> Session<'a> {
         while clock::now() < self.control.end {
             std::hint::spin_loop();
         }
-        let proc = &self.proc;
-        let stats = each::of_threads(&living, |r| proc.schedstat(r.tgid, r.tid));
+        let stats = each::of_threads(&self.proc, &living, |tasks, r| tasks.schedstat(r.tgid, r.tid));
         std::thread::sleep(GRACE);
         self.fold(false).map_err(broken)?;
         self.count_missed();

@@ -2,18 +2,17 @@
 
 mod place;
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use btfparse::{Integer32Value, Offset, Readable, TypeInformation, TypeVariant};
 use trace_common::kernel::{MISSING, Offsets};
 
+use self::place::Place;
+use super::ids;
+use super::types::Types;
 use crate::failure::{Code, Failure};
-use place::Place;
 
 /// Where a kernel with `CONFIG_DEBUG_INFO_BTF` shows its own types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -33,6 +32,8 @@ const REQUIRED: [&str; 9] = [
 
 /// Marks a path in [`Offsets`] that names a value of an enum and no field.
 const ENUM: &str = "enum";
+/// The one field that is a bit.
+const IOWAIT: &str = "task_iowait";
 /// Arguments of `io_uring_complete` where it passes the completion itself (6.13), the `void *` included; before there
 /// were eight.
 const COMPLETE_BY_CQE: usize = 4;
@@ -99,77 +100,24 @@ pub fn has_own() -> bool {
 /// # Errors
 /// If not.
 pub fn look_at(path: &Path) -> Result<(), BtfError> {
-    Windows::open(path).map(drop)
+    open(path).map(drop)
 }
 
-/// Length of a window, bytes.
-const WINDOW: usize = 4 << 10;
-/// Windows kept. The parser goes through the types in order and looks names up in between, all over the strings. With
-/// these 2 MiB it reads 2,082 windows of a file of 5.5 MB (6.18), which takes as long as reading it whole; with 1 MiB in
-/// windows of 32 KiB it read 178,435. The whole file would be in memory at the very peak of what the tool needs.
-const WINDOWS: usize = 512;
-
-/// Types in a file, read window by window.
-struct Windows {
-    file: File,
-    place: Place,
-    /// Which window is in each place, and its bytes.
-    kept: RefCell<Vec<(Option<u64>, Vec<u8>)>>,
+/// The file at `path`, and where in it types are.
+fn open(path: &Path) -> Result<(File, Place), BtfError> {
+    let file = File::open(path).map_err(|e| BtfError::Missing(path.into(), e))?;
+    let place = Place::find(&file, path)?;
+    Ok((file, place))
 }
 
-impl Windows {
-    fn open(path: &Path) -> Result<Windows, BtfError> {
-        let file = File::open(path).map_err(|e| BtfError::Missing(path.into(), e))?;
-        let place = Place::find(&file, path)?;
-        Ok(Windows { file, place, kept: RefCell::new(vec![(None, Vec::new()); WINDOWS]) })
-    }
-
-    /// Copies what window `number` has from `start` on; returns how much that was.
-    fn copy(&self, number: u64, start: usize, to: &mut [u8]) -> io::Result<usize> {
-        let place = &mut self.kept.borrow_mut()[number as usize % WINDOWS];
-        if place.0 != Some(number) {
-            place.0 = None;
-            place.1.resize(WINDOW, 0);
-            let mut filled = 0;
-            let from = number.saturating_mul(WINDOW as u64).saturating_add(self.place.start);
-            let most = usize::try_from(self.place.end.saturating_sub(from)).unwrap_or(WINDOW).min(WINDOW);
-            while filled < most {
-                match self.file.read_at(&mut place.1[filled..most], from + filled as u64)? {
-                    0 => break,
-                    more => filled += more,
-                }
-            }
-            place.1.truncate(filled);
-            place.0 = Some(number);
-        }
-        let from = place.1.get(start..).unwrap_or_default();
-        let length = from.len().min(to.len());
-        to[..length].copy_from_slice(&from[..length]);
-        Ok(length)
-    }
-}
-
-impl Readable for Windows {
-    fn read(&self, offset: u64, buffer: &mut [u8]) -> btfparse::Result<()> {
-        let failed = |why: &str| btfparse::Error::new(btfparse::ErrorKind::IOError, why);
-        let (mut offset, mut rest) = (offset, buffer);
-        while !rest.is_empty() {
-            let (number, start) = (offset / WINDOW as u64, (offset % WINDOW as u64) as usize);
-            let length = self.copy(number, start, rest).map_err(|e| failed(&e.to_string()))?;
-            if length == 0 {
-                return Err(failed("read past the end"));
-            }
-            offset += length as u64;
-            rest = &mut rest[length..];
-        }
-        Ok(())
-    }
-}
-
-/// The types of a kernel. They take some 50 MB: get the [`Facts`] and drop them.
-pub struct KernelTypes {
-    path: PathBuf,
-    types: TypeInformation,
+/// The bytes of the types at `path`.
+fn read(path: &Path) -> Result<Vec<u8>, BtfError> {
+    let missing = |e| BtfError::Missing(path.into(), e);
+    let (mut file, place) = open(path)?;
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(place.start)).map_err(missing)?;
+    file.take(place.end.saturating_sub(place.start)).read_to_end(&mut bytes).map_err(missing)?;
+    Ok(bytes)
 }
 
 /// What the probes need to know of a kernel's types.
@@ -177,112 +125,68 @@ pub struct KernelTypes {
 pub struct Facts {
     /// Where the kernel keeps its fields.
     pub offsets: Offsets,
-    /// Which of the wanted tracepoints it has.
-    pub tracepoints: BTreeSet<&'static str>,
+    /// Which of the wanted tracepoints it has, and the numbers of their types; see [`super::ids`].
+    pub tracepoints: BTreeMap<&'static str, u32>,
 }
 
 impl Facts {
-    /// Reads the types at `path`, and looks for the tracepoints `wanted`.
+    /// Reads the types at `path`, and looks for the tracepoints `wanted`: among the running kernel's own types, if it has any,
+    /// since programs are verified against those, and they have their numbers.
     ///
     /// # Errors
     /// If there are none, or a field is missing without which nothing can be measured.
     pub fn read(path: &Path, wanted: impl Iterator<Item = &'static str>) -> Result<Facts, BtfError> {
-        let types = KernelTypes::read(path)?;
-        let tracepoints = wanted.filter(|t| types.has_tracepoint(t)).collect();
-        Ok(Facts { offsets: types.offsets()?, tracepoints })
+        let bytes = read(path)?;
+        let types = parse(path, &bytes)?;
+        let own = Path::new(VMLINUX);
+        let tracepoints = if path != own && has_own() {
+            tracepoints(&parse(own, &read(own)?)?, wanted)
+        } else {
+            tracepoints(&types, wanted)
+        };
+        let offsets = offsets(&types).map_err(|field| BtfError::NoField(path.into(), field))?;
+        Ok(Facts { offsets, tracepoints })
     }
 }
 
-impl KernelTypes {
-    /// Reads `path`.
-    ///
-    /// # Errors
-    /// If the file is not there or is not BTF.
-    pub fn read(path: &Path) -> Result<KernelTypes, BtfError> {
-        let file = Windows::open(path)?;
-        let types =
-            TypeInformation::new(&file).map_err(|e| BtfError::Invalid(path.into(), format!("{e:?}")))?;
-        Ok(KernelTypes { path: path.into(), types })
-    }
+fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Types<'a>, BtfError> {
+    Types::parse(bytes).map_err(|why| BtfError::Invalid(path.into(), why))
+}
 
-    /// Whether this kernel has the tracepoint `name` with BTF.
-    pub fn has_tracepoint(&self, name: &str) -> bool {
-        self.types.id_of(&format!("btf_trace_{name}")).is_some()
-    }
+/// Those of the `wanted` tracepoints that there are, with the numbers of their types.
+fn tracepoints(
+    types: &Types<'_>,
+    wanted: impl Iterator<Item = &'static str>,
+) -> BTreeMap<&'static str, u32> {
+    let id = |tracepoint: &str| types.typedef(&format!("{}{tracepoint}", ids::PREFIX));
+    wanted.filter_map(|tracepoint| Some((tracepoint, id(tracepoint)?))).collect()
+}
 
-    /// Offsets of all fields; those that this kernel lacks stay [`trace_common::kernel::MISSING`].
-    ///
-    /// # Errors
-    /// If a field is missing without which nothing can be measured.
-    pub fn offsets(&self) -> Result<Offsets, BtfError> {
-        let mut offsets = Offsets::UNSET;
-        let mut iowait_bit = 0;
-        for (name, path, value) in offsets.fields() {
-            let Some((container, member)) = path.split_once(':') else { continue };
-            if container == ENUM {
-                *value = self.enum_value(member).unwrap_or(MISSING);
-                continue;
-            }
-            let found = self.types.id_of(container).and_then(|id| self.types.offset_of(id, member).ok());
-            match found {
-                Some((_, Offset::ByteOffset(byte))) => *value = byte,
-                Some((_, Offset::BitOffsetAndSize(bit, _))) => {
-                    *value = bit / 8;
+/// Offsets of all fields; those that this kernel lacks stay [`trace_common::kernel::MISSING`]. An error is a field without
+/// which nothing can be measured.
+fn offsets(types: &Types) -> Result<Offsets, &'static str> {
+    let mut offsets = Offsets::UNSET;
+    let mut iowait_bit = 0;
+    for (name, path, value) in offsets.fields() {
+        let Some((container, member)) = path.split_once(':') else { continue };
+        if container == ENUM {
+            *value = types.enum_value(member).unwrap_or(MISSING);
+            continue;
+        }
+        match types.bit_of(container, member) {
+            Some(bit) => {
+                *value = bit / 8;
+                if name == IOWAIT {
                     iowait_bit = bit % 8;
                 }
-                None if REQUIRED.contains(&name) => return Err(BtfError::NoField(self.path.clone(), path)),
-                None => {}
             }
-        }
-        offsets.iowait_bit = iowait_bit;
-        if self.arguments("btf_trace_io_uring_complete") == Some(COMPLETE_BY_CQE) {
-            offsets.complete_by_cqe = 0;
-        }
-        Ok(offsets)
-    }
-
-    /// The value that some enum gives to `name`.
-    fn enum_value(&self, name: &str) -> Option<u32> {
-        self.types.get().values().find_map(|variant| {
-            let TypeVariant::Enum(list) = variant else { return None };
-            let value = list.named_value_list().iter().find(|v| v.name == name)?.value;
-            match value {
-                Integer32Value::Signed(value) => u32::try_from(value).ok(),
-                Integer32Value::Unsigned(value) => Some(value),
-            }
-        })
-    }
-
-    /// Number of arguments of a tracepoint's function, with the `void *` that comes first.
-    fn arguments(&self, typedef: &str) -> Option<usize> {
-        let function = self.types.pointee_tid(self.types.id_of(typedef)?).ok()?;
-        match self.types.from_id(function)? {
-            TypeVariant::FuncProto(proto) => Some(proto.parameter_list().len()),
-            _ => None,
+            None if REQUIRED.contains(&name) => return Err(path),
+            None => {}
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_read_like_the_whole_file() {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        // More windows than are kept, between what is none of theirs.
-        let bytes: Vec<u8> = (0..WINDOW * (WINDOWS + 2) + 100).map(|i| (i / 7) as u8).collect();
-        let around = [&[1; 11][..], &bytes, &[2; 5_000]].concat();
-        std::fs::write(file.path(), around).expect("written");
-        let place = Place { start: 11, end: 11 + bytes.len() as u64 };
-        let kept = RefCell::new(vec![(None, Vec::new()); WINDOWS]);
-        let windows = Windows { file: file.reopen().expect("open"), place, kept };
-        for start in [0, 5, WINDOW - 3, WINDOW * WINDOWS - 1, 17, bytes.len() - 90] {
-            let mut buffer = vec![0; 90];
-            windows.read(start as u64, &mut buffer).expect("within");
-            assert_eq!(buffer, bytes[start..start + 90], "{start}");
-        }
-        assert!(windows.read(bytes.len() as u64 - 5, &mut [0; 6]).is_err());
-        assert!(windows.read(u64::MAX / 2, &mut [0; 6]).is_err());
+    offsets.iowait_bit = iowait_bit;
+    if types.arguments("btf_trace_io_uring_complete") == Some(COMPLETE_BY_CQE) {
+        offsets.complete_by_cqe = 0;
     }
+    Ok(offsets)
 }

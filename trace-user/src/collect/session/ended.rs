@@ -45,6 +45,7 @@ impl Session<'_> {
                 self.end(thread, brief);
             }
             self.names.remove(&(brief.tid, brief.program_at));
+            self.silent.forget(brief.tid);
             self.maps.slots.give(brief.slot)?;
             found.freed += 1;
         }

@@ -9,15 +9,24 @@ use crate::kernel::proc::Proc;
 
 /// Loads and attaches them, with room for the threads of the target.
 pub(super) fn probes(options: &Options, way: Way, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
-    let facts = Facts::read(&options.btf, load::tracepoints())?;
-    give_back();
-    let pids = census::tree(proc, options).into_keys().collect();
-    let sizes = Sizes { timeline: options.timeline.is_some(), ..Sizes::of(proc, &pids) }
-        .limited(options.faults.map_entries);
+    let (facts, sizes, loader) = std::thread::scope(|scope| {
+        let loader = scope.spawn(load::loader);
+        let facts = Facts::read(&options.btf, load::tracepoints());
+        let sizes = sizes(options, proc);
+        (facts, sizes, loader.join().unwrap_or_else(|_| load::loader()))
+    });
+    let facts = facts?;
     let probes =
-        load::load(object, way, &facts, sizes, options.tier, &options.faults.without).map_err(refused);
+        load::load(loader, object, way, &facts, sizes, options.tier, &options.faults.without).map_err(refused);
     give_back();
     probes
+}
+
+/// Room for the threads of the target.
+fn sizes(options: &Options, proc: &Proc) -> Sizes {
+    let pids = census::tree(proc, options).into_keys().collect();
+    Sizes { timeline: options.timeline.is_some(), ..Sizes::of(proc, &pids) }
+        .limited(options.faults.map_entries)
 }
 
 /// Gives freed memory back to the system: the kernel's types are large and needed only at the start.

@@ -5,6 +5,7 @@ mod look;
 mod net;
 mod process;
 mod stat;
+mod tasks;
 mod thread;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 pub use look::Moment;
 pub use net::{Listener, Protocol, Socket};
 pub use stat::Stat;
+pub use tasks::Tasks;
 pub use thread::InCall;
 
 /// Room for a first read, bytes: most files fit.

@@ -24,10 +24,13 @@ impl Proc {
 
     /// Run time and run-queue delay of a thread since it began (`kernel/sched/stats.h`: ns).
     pub fn schedstat(&self, pid: u32, tid: u32) -> Option<Schedstat> {
-        let text = self.read(format!("{pid}/task/{tid}/schedstat"))?;
-        let mut words = text.split_ascii_whitespace().map(str::parse);
-        Some(Schedstat { run_ns: words.next()?.ok()?, delay_ns: words.next()?.ok()? })
+        parse_schedstat(&self.read(format!("{pid}/task/{tid}/schedstat"))?)
     }
+}
+
+pub(super) fn parse_schedstat(text: &str) -> Option<Schedstat> {
+    let mut words = text.split_ascii_whitespace().map(str::parse);
+    Some(Schedstat { run_ns: words.next()?.ok()?, delay_ns: words.next()?.ok()? })
 }
 
 pub(super) fn parse_syscall(text: &str) -> InCall {
