@@ -19,7 +19,7 @@ use super::load::Probes;
 use super::loss::Noticed;
 use super::timeline::Recorder;
 use super::{Options, Progress, canary, census, clock, each, object, pace, silent};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::kernel::drop;
 use crate::kernel::proc::Proc;
 use crate::snapshot::{Calibration, EndedBy, Process, Schedstat, Snapshot, Step, Thread, Tool};
@@ -65,8 +65,11 @@ pub struct Session<'a> {
     sampler: Sampler,
 }
 
+/// What was loaded and does not work all the same.
 pub(super) fn broken(e: anyhow::Error) -> Failure {
-    Failure::internal("the measurement broke", format!("{e:#}"))
+    let denied = start::errno(&e) == Some(libc::EPERM);
+    let code = if denied { Code::NotPermitted } else { Code::Internal };
+    Failure::new(code, "the measurement broke", format!("{e:#}"))
 }
 
 impl<'a> Session<'a> {
@@ -260,7 +263,7 @@ impl<'a> Session<'a> {
         let stats = each::of_threads(&living, |r| proc.schedstat(r.tgid, r.tid));
         std::thread::sleep(GRACE);
         self.fold(false).map_err(broken)?;
-        self.count_missed();
+        self.count_missed().map_err(broken)?;
         let born = self.processes.values().filter(|p| p.alive && p.listens.is_none());
         for pid in born.map(|p| p.pid).take(MAX_LOOKS).collect::<Vec<_>>() {
             self.look_at_listeners(pid);

@@ -35,10 +35,10 @@ impl Session<'_> {
     }
 
     pub(super) fn register(&mut self, pid: u32, tid: u32) -> Result<bool, Failure> {
-        if self.maps.slot_of(tid) != 0 {
+        if self.maps.slot_of(tid).map_err(broken)? != 0 {
             return Ok(false);
         }
-        let Some(slot) = self.maps.allocate() else { return Ok(false) };
+        let Some(slot) = self.maps.allocate().map_err(broken)? else { return Ok(false) };
         let stat = self.proc.stat(pid, tid);
         let kernel_io = stat.as_ref().is_some_and(Stat::is_kernel_io);
         self.maps.register(tid, pid, slot, kernel_io).map_err(broken)?;
@@ -95,10 +95,10 @@ impl Session<'_> {
             .unwrap_or_else(|| "?".to_owned())
     }
 
-    pub(super) fn count_missed(&mut self) {
+    pub(super) fn count_missed(&mut self) -> anyhow::Result<()> {
         for pid in self.tree() {
             for tid in self.proc.threads(pid) {
-                if self.maps.slot_of(tid) != 0 {
+                if self.maps.slot_of(tid)? != 0 {
                     continue;
                 }
                 // A thread younger than the window's end has no record and is none of ours.
@@ -112,5 +112,6 @@ impl Session<'_> {
         for process in self.processes.values_mut() {
             census::refresh(&self.proc, process);
         }
+        Ok(())
     }
 }
