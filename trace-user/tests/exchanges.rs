@@ -3,9 +3,10 @@
 
 mod support;
 
-use fixtures::Mode;
-use fixtures::load::Pattern;
-use support::machine::{is_guest, once_of_three};
+use fixtures::load::{Pattern, Summary};
+use fixtures::spawn::Fixture;
+use fixtures::{Mode, record};
+use support::machine::{DEADLINE, is_guest, kept_up, once_of_three};
 use support::observe::{Workload, both_ways};
 use support::programs::{load, serve};
 use support::report::Report;
@@ -100,33 +101,48 @@ fn a_thread_born_for_each_of_forty_thousand_connections_is_counted_once() {
     test_alone!();
     // 2,000 connections a second and more, for 20 s; a guest is 20 times as slow.
     let seconds = if is_guest() { 2 } else { 20 };
-    let server = serve(Mode::Blocking, "");
-    let tracer = Tracer::attach(server.pid(), &[]);
-    let spec = format!("--connections 4 --duration {seconds}");
-    let clients = load(Pattern::Churn, &server, &spec).wait().unwrap();
-    let own = server.end().unwrap();
-    let report = tracer.wait().report();
+    let (server, clients, report) = churned(seconds);
     let rate = clients.opened / seconds;
     println!("{} connections, {rate} a second", clients.opened);
-    assert!(is_guest() || rate >= 2_000, "{rate} connections a second only: nothing is shown");
+    each_is_counted_once(&server, &clients, &report);
+    if is_guest() {
+        return; // Too slow for thirty waits.
+    }
+    let server_model = &report.verdict.server_model;
+    assert_eq!(
+        (&*server_model.name, server_model.units.as_deref(), server_model.confidence.as_deref()),
+        ("thread-per-connection", Some("thread"), Some("high")),
+        "{server_model:#?}"
+    );
+    // How fast the machine is without a tracer is not the same from one second to the next.
+    once_of_three(|| kept_up(rate, 2_000, || churn(&serve(Mode::Blocking, ""), 2).opened / 2));
+}
+
+/// As many short connections as four clients make, one after another each.
+fn churn(server: &Fixture, seconds: u64) -> Summary {
+    let spec = format!("--connections 4 --duration {seconds}");
+    load(Pattern::Churn, server, &spec).wait_within(DEADLINE).unwrap()
+}
+
+/// The same under a tracer.
+fn churned(seconds: u64) -> (record::Report, Summary, Report) {
+    let server = serve(Mode::Blocking, "");
+    let tracer = Tracer::attach(server.pid(), &[]);
+    let clients = churn(&server, seconds);
+    let own = server.end().unwrap();
+    (own, clients, tracer.wait().report())
+}
+
+fn each_is_counted_once(own: &record::Report, clients: &Summary, report: &Report) {
     let threads = own.threads.len() as u64 + own.folded.threads;
     assert_eq!((clients.failures, threads), (0, clients.opened + 1));
-    nothing_is_lost(&report);
+    nothing_is_lost(report);
     assert_eq!(report.target.threads, threads);
     let seen = report.receives();
     assert_eq!((seen.with_data, seen.bytes), (own.totals.receives.with_data, own.totals.receives.bytes));
     assert_eq!(report.handovers.get("new_thread"), Some(&clients.opened), "{:?}", report.handovers);
     let served: u64 = report.peers.iter().filter(|p| p.side == "server").map(|p| p.connections).sum();
     assert_eq!(served, clients.opened, "peers count short connections, too");
-    let server_model = &report.verdict.server_model;
-    if is_guest() {
-        return; // Too slow for thirty waits.
-    }
-    assert_eq!(
-        (&*server_model.name, server_model.units.as_deref(), server_model.confidence.as_deref()),
-        ("thread-per-connection", Some("thread"), Some("high")),
-        "{server_model:#?}"
-    );
 }
 
 fn nothing_is_lost(report: &Report) {

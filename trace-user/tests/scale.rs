@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use fixtures::Mode;
 use serde::Deserialize;
 use support::machine::{is_guest, wait_for};
+use support::memory::own_high_water_kib;
 use support::programs::{serve, trace, words};
 use support::report::{LOSSES, Report};
 use support::test_alone;
@@ -117,7 +118,7 @@ fn end(tracer: Tracer) -> (Report, Duration, u64) {
     let (pid, asked) = (tracer.pid(), Instant::now());
     let watch = std::thread::spawn(move || {
         let mut most = 0;
-        while let Some(kib) = high_water_kib(pid) {
+        while let Some(kib) = own_high_water_kib(pid) {
             most = kib;
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -125,13 +126,6 @@ fn end(tracer: Tracer) -> (Report, Duration, u64) {
     });
     let report = tracer.interrupt();
     (report, asked.elapsed(), watch.join().unwrap())
-}
-
-/// Most memory that the process has had in core; none when it has ended.
-fn high_water_kib(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 fn descriptors(pid: u32) -> usize {

@@ -4,6 +4,7 @@
 
 pub mod built;
 pub mod machine;
+pub mod memory;
 pub mod observe;
 pub mod programs;
 pub mod real;

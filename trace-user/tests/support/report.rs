@@ -53,7 +53,14 @@ pub struct Report {
     pub findings: Vec<Finding>,
     pub loss: BTreeMap<String, u64>,
     pub calibration: Calibration,
+    pub cost: Cost,
     pub calls: Option<Vec<Call>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Cost {
+    /// Of the probes of one tracer, on the whole machine, estimated from samples.
+    pub bpf_run_ns: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

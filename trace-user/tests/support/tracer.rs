@@ -103,7 +103,12 @@ impl Tracer {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        assert!(self.try_signal(signal), "it has ended, and been waited for");
+    }
+
+    /// Sends a signal, if it still lives; says whether.
+    pub fn try_signal(&self, signal: Signal) -> bool {
+        kill_process(Pid::from_child(&self.child), signal).is_ok()
     }
 
     /// Closes the window, and returns the report on it.
