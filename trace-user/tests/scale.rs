@@ -13,7 +13,7 @@ use fixtures::Mode;
 use serde::Deserialize;
 use support::machine::{is_guest, wait_for};
 use support::memory::own_high_water_kib;
-use support::programs::{serve, trace, words};
+use support::programs::{descriptors, serve, trace, wait_until_done, words};
 use support::report::{LOSSES, Report};
 use support::test_alone;
 use support::tracer::Tracer;
@@ -50,6 +50,7 @@ fn fifteen_thousand_connections_are_all_kept() {
         return;
     }
     let server = serve(Mode::Epoll, "--size 64");
+    let idle = descriptors(server.pid());
     let clients = format!(
         "press --connections 7500 --duration 4000 --reply 64 --port {} --send {}",
         server.port(),
@@ -63,7 +64,7 @@ fn fifteen_thousand_connections_are_all_kept() {
     clients
         .iter_mut()
         .for_each(|c| wait_for("the end of the clients", || c.child.try_wait().unwrap().is_some()));
-    wait_for("the end of the connections", || descriptors(server.pid()) < 100);
+    wait_until_done(&server, idle);
     let (report, ended, kib) = end(tracer);
     let server = server.end().unwrap().totals;
     println!("{requests} requests; ended within {ended:?}, {kib} KiB resident at most");
@@ -126,10 +127,6 @@ fn end(tracer: Tracer) -> (Report, Duration, u64) {
     });
     let report = tracer.interrupt();
     (report, asked.elapsed(), watch.join().unwrap())
-}
-
-fn descriptors(pid: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
 fn threads(pid: u32) -> usize {
