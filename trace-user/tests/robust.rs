@@ -29,14 +29,18 @@ fn a_busy_server_has_its_first_verdict_within_two_seconds() {
     once_of_three(|| {
         let mut tracer = Tracer::start(server.pid(), &["--duration=1s"]);
         let attached = tracer.wait_until_attached();
+        let crowded = tracer.waited_for_cpu();
         let ended = tracer.wait();
         let verdict = ended.report().verdict.io_model;
-        println!("attached after {attached:?}, reported after {:?}: {}", ended.took, verdict.name);
+        println!(
+            "attached after {attached:?}, of which {crowded:?} without a CPU, reported after {:?}: {}",
+            ended.took, verdict.name
+        );
         assert_eq!(verdict.name, "multiplexing", "{verdict:#?}");
-        if attached > Duration::from_secs(1) {
+        if attached > Duration::from_secs(1) + crowded {
             return Err(format!("attached after {attached:?} only"));
         }
-        let allowed = Duration::from_secs(2);
+        let allowed = Duration::from_secs(2) + crowded;
         if ended.took > allowed { Err(format!("a verdict after {:?} only", ended.took)) } else { Ok(()) }
     });
 }
@@ -49,9 +53,10 @@ fn a_long_run_says_its_first_verdict_before_it_ends() {
     once_of_three(|| {
         let mut tracer = Tracer::start(server.pid(), &[]);
         let so_far = tracer.wait_for_line("so far:");
-        println!("a first verdict after {so_far:?}");
+        let crowded = tracer.waited_for_cpu();
+        println!("a first verdict after {so_far:?}, of which {crowded:?} without a CPU");
         assert_eq!(tracer.interrupt().verdict.io_model.name, "multiplexing");
-        if so_far < Duration::from_secs(2) { Ok(()) } else { Err(format!("{so_far:?}")) }
+        if so_far < Duration::from_secs(2) + crowded { Ok(()) } else { Err(format!("{so_far:?}")) }
     });
 }
 

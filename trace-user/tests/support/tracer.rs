@@ -91,6 +91,12 @@ impl Tracer {
         }
     }
 
+    /// How long its first thread was ready to run and had no CPU so far: others had it.
+    pub fn waited_for_cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", self.pid())).unwrap_or_default();
+        Duration::from_nanos(words(&stat).get(1).and_then(|delay| delay.parse().ok()).unwrap_or(0))
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
