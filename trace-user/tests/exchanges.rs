@@ -3,11 +3,12 @@
 
 mod support;
 
-use fixtures::Mode;
-use fixtures::load::Pattern;
-use support::machine::{is_guest, once_of_three};
-use support::observe::{Workload, both_ways};
-use support::programs::{load, serve};
+use fixtures::load::{Pattern, Summary};
+use fixtures::spawn::Fixture;
+use fixtures::{Mode, record};
+use support::machine::{DEADLINE, is_guest, kept_up, once_of_three};
+use support::observe::{Observed, Workload, both_ways};
+use support::programs::{descriptors, load, serve, wait_until_done};
 use support::report::Report;
 use support::test_alone;
 use support::tracer::Tracer;
@@ -41,17 +42,26 @@ fn five_milliseconds_of_thought_are_five_milliseconds_of_build() {
     test_alone!();
     for (mode, pattern) in [(Mode::Epoll, Pattern::PingPong), (Mode::BlockingIterative, Pattern::InTurn)] {
         once_of_three(|| {
-            let thinking = Workload { mode, pattern, server: "--delay 5", ..PING_PONG };
-            let turns = thinking.observe("").trace.turns;
-            println!("{mode:?}: {turns:?}");
-            let build = turns.build_ns.unwrap();
-            if build.abs_diff(THOUGHT_NS) > THOUGHT_NS / 10 && !is_guest() {
-                return Err(format!("{build} ns of build"));
-            }
+            let thinking = Workload { mode, pattern, server: "--delay 5 --calls", ..PING_PONG };
+            let Observed { fixture, trace: Report { turns, .. }, .. } = thinking.observe("");
+            let (build, own) = (turns.build_ns.unwrap(), own_build_ns(&fixture));
+            println!("{mode:?}: {turns:?}, by its own clock {own} ns");
             assert!(turns.service_p50_ns.unwrap() >= THOUGHT_NS && build >= THOUGHT_NS);
+            if build.abs_diff(own) > own / 10 && !is_guest() {
+                return Err(format!("{build} ns of build, by its own clock {own}"));
+            }
             Ok(())
         });
     }
+}
+
+/// From the end of a receive to the send of its echo, on average, by the fixture's own clock: where CPUs are short, five
+/// milliseconds become more.
+fn own_build_ns(fixture: &record::Report) -> u64 {
+    let calls = fixture.threads[0].calls.as_ref().unwrap();
+    let received = calls.receives.iter().filter(|call| call.result > 0);
+    let built = received.zip(&calls.sends).map(|(receive, send)| send.start_ns - receive.end_ns);
+    built.sum::<u64>() / calls.sends.len() as u64
 }
 
 #[test]
@@ -73,9 +83,11 @@ fn a_worker_that_waits_for_its_database_shows_it() {
     test_alone!();
     let database = serve(Mode::Blocking, "--delay 20");
     let server = serve(Mode::Blocking, &format!("--upstream {}", database.port()));
+    let idle = descriptors(server.pid());
     let tracer = Tracer::attach(server.pid(), &[]);
     let clients = load(Pattern::PingPong, &server, "--connections 3 --requests 30 --think 1");
     let clients = clients.wait().unwrap();
+    wait_until_done(&server, idle);
     let report = tracer.interrupt();
     assert_eq!((clients.failures, clients.answered), (0, 90));
     let first = &report.peers[0];
@@ -83,7 +95,9 @@ fn a_worker_that_waits_for_its_database_shows_it() {
     assert_eq!((&*first.side, &first.address), ("client", &address), "{:#?}", report.peers);
     assert_eq!((first.connections, first.replies), (3, 90));
     let reply_ns = first.reply_ns / first.replies;
-    assert!((20_000_000..40_000_000).contains(&reply_ns), "{reply_ns} ns a reply");
+    // Each client waited for thirty of them, one after the other.
+    let most = (clients.ended_ns - clients.started_ns) / 30;
+    assert!((20_000_000..most).contains(&reply_ns), "{reply_ns} ns a reply, at most {most}");
     let io_model = &report.verdict.io_model;
     assert_eq!(
         (&*io_model.name, io_model.confidence.as_deref()),
@@ -100,33 +114,48 @@ fn a_thread_born_for_each_of_forty_thousand_connections_is_counted_once() {
     test_alone!();
     // 2,000 connections a second and more, for 20 s; a guest is 20 times as slow.
     let seconds = if is_guest() { 2 } else { 20 };
-    let server = serve(Mode::Blocking, "");
-    let tracer = Tracer::attach(server.pid(), &[]);
-    let spec = format!("--connections 4 --duration {seconds}");
-    let clients = load(Pattern::Churn, &server, &spec).wait().unwrap();
-    let own = server.end().unwrap();
-    let report = tracer.wait().report();
+    let (server, clients, report) = churned(seconds);
     let rate = clients.opened / seconds;
     println!("{} connections, {rate} a second", clients.opened);
-    assert!(is_guest() || rate >= 2_000, "{rate} connections a second only: nothing is shown");
+    each_is_counted_once(&server, &clients, &report);
+    if is_guest() {
+        return; // Too slow for thirty waits.
+    }
+    let server_model = &report.verdict.server_model;
+    assert_eq!(
+        (&*server_model.name, server_model.units.as_deref(), server_model.confidence.as_deref()),
+        ("thread-per-connection", Some("thread"), Some("high")),
+        "{server_model:#?}"
+    );
+    // How fast the machine is without a tracer is not the same from one second to the next.
+    once_of_three(|| kept_up(rate, 2_000, || churn(&serve(Mode::Blocking, ""), 2).opened / 2));
+}
+
+/// As many short connections as four clients make, one after another each.
+fn churn(server: &Fixture, seconds: u64) -> Summary {
+    let spec = format!("--connections 4 --duration {seconds}");
+    load(Pattern::Churn, server, &spec).wait_within(DEADLINE).unwrap()
+}
+
+/// The same under a tracer.
+fn churned(seconds: u64) -> (record::Report, Summary, Report) {
+    let server = serve(Mode::Blocking, "");
+    let tracer = Tracer::attach(server.pid(), &[]);
+    let clients = churn(&server, seconds);
+    let own = server.end().unwrap();
+    (own, clients, tracer.wait().report())
+}
+
+fn each_is_counted_once(own: &record::Report, clients: &Summary, report: &Report) {
     let threads = own.threads.len() as u64 + own.folded.threads;
     assert_eq!((clients.failures, threads), (0, clients.opened + 1));
-    nothing_is_lost(&report);
+    nothing_is_lost(report);
     assert_eq!(report.target.threads, threads);
     let seen = report.receives();
     assert_eq!((seen.with_data, seen.bytes), (own.totals.receives.with_data, own.totals.receives.bytes));
     assert_eq!(report.handovers.get("new_thread"), Some(&clients.opened), "{:?}", report.handovers);
     let served: u64 = report.peers.iter().filter(|p| p.side == "server").map(|p| p.connections).sum();
     assert_eq!(served, clients.opened, "peers count short connections, too");
-    let server_model = &report.verdict.server_model;
-    if is_guest() {
-        return; // Too slow for thirty waits.
-    }
-    assert_eq!(
-        (&*server_model.name, server_model.units.as_deref(), server_model.confidence.as_deref()),
-        ("thread-per-connection", Some("thread"), Some("high")),
-        "{server_model:#?}"
-    );
 }
 
 fn nothing_is_lost(report: &Report) {

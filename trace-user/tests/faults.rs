@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output, Stdio};
 
 use fixtures::Mode;
@@ -10,6 +11,7 @@ use fixtures::load::Pattern;
 use fixtures::spawn::Fixture;
 use serde_json::Value;
 use support::programs::{load, serve, trace, words};
+use support::real::are_installed;
 use support::test_alone;
 
 /// `trace attach` with these options for half a second, under a filter of bpf(2) or none.
@@ -36,24 +38,121 @@ fn strictly(server: &Fixture, options: &str) -> (Option<i32>, Value, String) {
     (output.status.code(), report(&output), said(&output))
 }
 
+/// The commands of bpf(2) that `trace` uses, with an error that the kernel could answer, and the exit code that follows: none
+/// where the measurement is whole all the same.
+const REFUSALS: [(&str, &str, Option<i32>); 20] = [
+    ("map-create", "EPERM", Some(6)),
+    ("map-create", "ENOMEM", Some(7)),
+    ("map-lookup-elem", "EPERM", Some(6)),
+    ("map-lookup-elem", "ENOMEM", Some(1)),
+    ("map-update-elem", "EPERM", Some(6)),
+    ("map-update-elem", "ENOMEM", Some(7)),
+    ("map-delete-elem", "EPERM", Some(6)),
+    ("map-get-next-key", "EPERM", Some(6)),
+    ("map-get-next-key", "EINVAL", Some(1)),
+    ("prog-load", "EPERM", Some(6)),
+    ("prog-load", "EINVAL", Some(7)),
+    ("obj-get-info-by-fd", "EPERM", Some(6)),
+    ("raw-tracepoint-open", "EPERM", Some(6)),
+    ("raw-tracepoint-open", "EINVAL", Some(7)),
+    ("btf-load", "EPERM", Some(7)),
+    ("map-lookup-and-delete-elem", "EPERM", Some(6)),
+    ("map-lookup-and-delete-elem", "EINVAL", Some(1)),
+    ("map-freeze", "EPERM", Some(6)),
+    // The loader's question whether the kernel has it.
+    ("link-create", "EPERM", None),
+    // What is missing then is tested by itself.
+    ("enable-stats", "EPERM", None),
+];
+
 #[test]
 fn what_the_kernel_refuses_is_one_clear_message_and_a_documented_exit_code() {
     test_alone!();
     let server = serve(Mode::Epoll, "");
-    for (filter, code) in [
-        ("--cmd prog-load", 6),
-        ("--cmd map-create", 6),
-        ("--cmd raw-tracepoint-open", 6),
-        ("--cmd prog-load --errno EINVAL", 7),
-        ("--cmd map-create --errno ENOMEM", 7),
-        ("--cmd map-update-elem --errno ENOMEM", 7),
-    ] {
-        let output = attach(&server, Some(filter), "");
-        let said = said(&output);
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0), "{filter}: {said}");
-        assert_eq!(said.matches("trace: error: ").count(), 1, "{filter}: {said}");
-        assert!(said.contains("\n  why: ") && !said.contains("panicked"), "{filter}: {said}");
+    let _clients = load(Pattern::PingPong, &server, "--connections 20 --think 5");
+    for (cmd, errno, code) in REFUSALS {
+        let output = attach(&server, Some(&format!("--cmd {cmd} --errno {errno}")), "--strict");
+        match is_answered(&output) {
+            Ok(answered) => assert_eq!(answered, code, "{cmd}, {errno}: {}", said(&output)),
+            Err(why) => panic!("{cmd}, {errno}: {why}: {}", said(&output)),
+        }
     }
+}
+
+/// How a strict run answered to a fault: by a whole report (none), or by one message and this exit code.
+fn is_answered(output: &Output) -> Result<Option<i32>, String> {
+    let (said, code) = (said(output), output.status.code());
+    if said.contains("panicked") {
+        return Err("it panicked".to_owned());
+    }
+    if code == Some(0) {
+        let report = report(output);
+        let model = &report["verdict"]["io_model"];
+        let whole = report["calibration"]["exact"] == true
+            && (&model["name"], &model["confidence"]) == (&"multiplexing".into(), &"high".into())
+            && report["target"]["threads"] == 1;
+        return if whole && said.is_empty() { Ok(None) } else { Err(format!("silence: {report:#}")) };
+    }
+    let is_clear = said.matches("trace: error: ").count() == 1 && said.contains("\n  why: ");
+    let has_report = !output.stdout.is_empty();
+    match code {
+        Some(1 | 6 | 7) if is_clear && !has_report => Ok(code),
+        Some(8) if is_clear && has_report => Ok(code),
+        _ => Err(format!("{code:?}, and {} bytes of report", output.stdout.len())),
+    }
+}
+
+/// Runs `trace attach` under strace with these options, and slots for few threads: each takes a call.
+fn straced(options: &[&str], server: &Fixture) -> Output {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-e", "trace=bpf"]).args(options).arg(trace());
+    let attach = "--duration 500ms --quiet --format json --strict --limit-maps 64";
+    command.args(words(&format!("attach --pid {} {attach}", server.pid())));
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn each_call_of_bpf_may_fail_once_without_silence_or_panic() {
+    test_alone!();
+    if !are_installed(&["strace"]) {
+        return;
+    }
+    let server = serve(Mode::Epoll, "");
+    let _clients = load(Pattern::PingPong, &server, "--connections 20 --think 5");
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let output = straced(&["-o", log.path().to_str().unwrap()], &server);
+    assert_eq!(is_answered(&output), Ok(None), "{}", said(&output));
+    let log = std::fs::read_to_string(log.path()).unwrap();
+    let called = |line: &str| {
+        line.split_once("bpf(BPF_").map(|(_, rest)| words(&rest.replace(',', " "))[0].to_owned())
+    };
+    let commands: BTreeSet<String> = log.lines().filter_map(called).collect();
+    let known: BTreeSet<String> = REFUSALS.map(|(cmd, ..)| cmd.to_uppercase().replace('-', "_")).into();
+    assert_eq!(commands, known, "each is refused by the test above");
+    // strace counts the calls of each thread by themselves.
+    let first = words(log.lines().next().unwrap())[0];
+    let calls = log.lines().filter(|line| words(line)[0] == first).filter_map(called).count();
+    let step = if std::env::var_os("TRACE_SOAK").is_some() { 1 } else { calls / 8 };
+    let (mut answers, mut tried) = (BTreeMap::new(), 0);
+    for nth in (1..=calls).step_by(step) {
+        let fault = format!("inject=bpf:error=ENOMEM:when={nth}");
+        let output = straced(&["-o", "/dev/null", "-e", &fault], &server);
+        let answered =
+            is_answered(&output).unwrap_or_else(|why| panic!("call {nth}: {why}: {}", said(&output)));
+        *answers.entry(answered).or_insert(0) += 1;
+        tried += 1;
+    }
+    println!("{tried} of {calls} calls: {answers:?}");
+    assert!(answers.len() > 1, "no fault was seen: {answers:?}");
+    let count = |answer| answers.get(&answer).copied().unwrap_or(0);
+    println!(
+        "soak: | one call of bpf(2) fails with ENOMEM | {tried} runs of which each lacked another one: {} whole all the same, \
+         {} exit code 7, {} exit code 1, {} incomplete (8), each with one message |",
+        count(None),
+        count(Some(7)),
+        count(Some(1)),
+        count(Some(8))
+    );
 }
 
 #[test]

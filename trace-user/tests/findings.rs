@@ -4,10 +4,12 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use fixtures::Mode;
 use fixtures::load::Pattern;
-use support::machine::{is_guest, once_of_three};
+use fixtures::spawn::thread_ids;
+use support::machine::{is_guest, once_of_three, wait_for};
 use support::observe::Workload;
 use support::programs::{load, serve};
 use support::report::Report;
@@ -106,9 +108,12 @@ fn more_than_a_thousand_workers_are_too_many() {
         return; // Too slow for so many.
     }
     let server = serve(Mode::Blocking, "");
-    let tracer = Tracer::attach(server.pid(), &["--duration=5s"]);
-    let clients = load(Pattern::PingPong, &server, "--connections 1100 --think 100 --size 64");
-    let report = tracer.wait().report();
+    let tracer = Tracer::attach(server.pid(), &[]);
+    let clients = load(Pattern::PingPong, &server, "--connections 1100 --think 500 --size 64");
+    wait_for("a thread for each connection", || thread_ids(server.pid()).len() > 1100);
+    // Each has its first request by now, or soon; more than one is needed by none.
+    std::thread::sleep(Duration::from_secs(3));
+    let report = tracer.interrupt();
     drop(clients);
     assert!(codes(&report).contains("thousand-workers"), "{:?}", report.verdict.server_model);
 }

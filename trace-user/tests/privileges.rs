@@ -126,14 +126,15 @@ fn what_is_missing_is_named() {
     }
 }
 
-/// What stands behind `name` in the status of each thread of a process.
+/// What stands behind `name` in the status of each thread of a process, but of those that end meanwhile: some load the
+/// programs.
 fn of_threads(pid: u32, name: &str) -> Vec<String> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let value = |thread: std::fs::DirEntry| {
-        let status = std::fs::read_to_string(thread.path().join("status")).unwrap();
-        status.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned())).unwrap()
+        let status = std::fs::read_to_string(thread.path().join("status")).ok()?;
+        status.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
     };
-    threads.map(|thread| value(thread.unwrap())).collect()
+    threads.filter_map(|thread| value(thread.ok()?)).collect()
 }
 
 /// Waits until every thread of the process has these capabilities and no others, and none can come back.

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use fixtures::Mode;
 use serde::Deserialize;
 use support::machine::{is_guest, wait_for};
-use support::programs::{serve, trace, words};
+use support::memory::own_high_water_kib;
+use support::programs::{descriptors, serve, trace, wait_until_done, words};
 use support::report::{LOSSES, Report};
 use support::test_alone;
 use support::tracer::Tracer;
@@ -63,6 +64,7 @@ fn fifteen_thousand_connections_are_all_kept() {
         return;
     }
     let server = serve(Mode::Epoll, "--size 64");
+    let idle = descriptors(server.pid());
     let clients = format!(
         "press --connections 7500 --duration 4000 --reply 64 --port {} --send {}",
         server.port(),
@@ -76,7 +78,7 @@ fn fifteen_thousand_connections_are_all_kept() {
     clients
         .iter_mut()
         .for_each(|c| wait_for("the end of the clients", || c.child.try_wait().unwrap().is_some()));
-    wait_for("the end of the connections", || descriptors(server.pid()) < 100);
+    wait_until_done(&server, idle);
     let (report, ended, kib) = end(tracer);
     let server = server.end().unwrap().totals;
     println!("{requests} requests; ended within {ended:?}, {kib} KiB resident at most");
@@ -131,7 +133,7 @@ fn end(tracer: Tracer) -> (Report, Duration, u64) {
     let (pid, asked) = (tracer.pid(), Instant::now());
     let watch = std::thread::spawn(move || {
         let mut most = 0;
-        while let Some(kib) = high_water_kib(pid) {
+        while let Some(kib) = own_high_water_kib(pid) {
             most = kib;
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -139,17 +141,6 @@ fn end(tracer: Tracer) -> (Report, Duration, u64) {
     });
     let report = tracer.interrupt();
     (report, asked.elapsed(), watch.join().unwrap())
-}
-
-/// Most memory that the process has had in core; none when it has ended.
-fn high_water_kib(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
-fn descriptors(pid: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
 fn threads(pid: u32) -> usize {

@@ -42,14 +42,16 @@ fn each_line_is_a_report_and_the_last_one_the_report() {
     );
     assert_eq!(std::fs::read(path("a.jsonl")).unwrap(), output.stdout);
     let mut reports = lines(&output.stdout);
-    assert_eq!(reports.len(), 4);
+    // On a crowded machine the end may come before a line that is late.
+    assert!((3..=4).contains(&reports.len()), "{}", reports.len());
+    let last = reports.len() - 1;
     let (mut end, mut seen) = (0, 0);
     for (i, report) in reports.iter().enumerate() {
         let interval = &report["interval"];
         assert_eq!((interval["index"].as_u64(), interval["from_ns"].as_u64()), (Some(i as u64), Some(end)));
         end = interval["to_ns"].as_u64().unwrap();
         assert_eq!(report["window"]["duration_ns"].as_u64(), Some(end));
-        assert_eq!(report["window"]["ended_by"], if i < 3 { "open" } else { "duration" });
+        assert_eq!(report["window"]["ended_by"], if i < last { "open" } else { "duration" });
         assert!(calls(report) > seen, "everything since the window's start");
         seen = calls(report);
     }

@@ -11,7 +11,7 @@ use fixtures::load::Pattern;
 use fixtures::{Mode, SleepIn};
 use serde_json::Value;
 use support::machine::is_guest;
-use support::programs::{load, serve, trace, words};
+use support::programs::{descriptors, load, serve, trace, wait_until_done, words};
 use support::test_alone;
 use support::tracer::Tracer;
 use tempfile::TempDir;
@@ -90,9 +90,11 @@ fn attached(pid: u32, files: &Files, more: &str) -> Tracer {
 fn recorded(mode: Mode, server: &str, pattern: Pattern, clients: &str, tracer: &str) -> Value {
     let files = Files::new();
     let server = serve(mode, server);
+    let idle = descriptors(server.pid());
     let tracer = attached(server.pid(), &files, tracer);
     let clients = load(pattern, &server, clients).wait().unwrap();
     assert_eq!(clients.failures, 0, "{clients:?}");
+    wait_until_done(&server, idle);
     tracer.interrupt();
     let seen = files.read();
     println!("{mode:?}: {seen}");

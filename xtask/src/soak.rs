@@ -4,12 +4,13 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
+use crate::reliability::Row;
 use crate::{process, reliability, workspace};
 
 /// What a row of figures begins with among what the tests print.
 const ROW: &str = "soak: ";
 /// Its tests.
-const TESTS: [&str; 6] = ["test", "--package", "trace-user", "--test", "harm", "--"];
+const TESTS: [&str; 8] = ["test", "--package", "trace-user", "--test", "harm", "--test", "faults", "--"];
 
 /// Options of `soak`.
 #[derive(clap::Args)]
@@ -17,14 +18,14 @@ pub struct Args {
     /// The short forms, as in CI; the page is not written
     #[arg(long)]
     short: bool,
-    /// Only tests whose name contains this; the page is not written
-    filter: Option<String>,
+    /// Only tests whose name contains one of these; rows of the others stay on the page as they are
+    filter: Vec<String>,
 }
 
 /// Runs the tests, one at a time: half an hour and more.
 ///
 /// # Errors
-/// When one fails.
+/// When one fails; then nothing is written, not even of those that passed.
 pub fn run(args: &Args) -> Result<()> {
     let root = workspace::root();
     let mut command = process::cargo();
@@ -40,17 +41,17 @@ pub fn run(args: &Args) -> Result<()> {
     if !output.status.success() {
         bail!("a test failed");
     }
-    if args.short || args.filter.is_some() {
+    let rows = rows(&said);
+    if args.short || rows.is_empty() {
         return Ok(());
     }
-    reliability::write(&root, "soak", &table(&said))
+    reliability::write_rows(&root, "soak", &rows)
 }
 
-/// The rows, which may stand behind the name of their test.
-fn table(said: &str) -> String {
-    let rows = said.lines().filter_map(|line| line.find(ROW).map(|at| &line[at + ROW.len()..]));
-    let rows: String = rows.filter(|row| row.starts_with('|')).map(|row| format!("{row}\n")).collect();
-    format!("| what | seen |\n|---|---|\n{rows}")
+/// The rows, each of which may stand behind the name of its test.
+fn rows(said: &str) -> Vec<Row> {
+    let behind = |line: &'_ str| line.find(ROW).map(|at| line[at + ROW.len()..].to_owned());
+    said.lines().filter_map(behind).filter_map(|row| Row::parse(&row)).collect()
 }
 
 #[cfg(test)]
@@ -60,6 +61,7 @@ mod tests {
     #[test]
     fn rows_are_found_among_what_tests_print() {
         let said = "running 2 tests\ntest a ... soak: | a | 1 |\nok\nsoak: | b | 2 |\nsoak: cargo test\n";
-        assert_eq!(table(said), "| what | seen |\n|---|---|\n| a | 1 |\n| b | 2 |\n");
+        let row = |what: &str, seen: &str| Row { what: what.to_owned(), rest: seen.to_owned() };
+        assert_eq!(rows(said), [row("a", "1"), row("b", "2")]);
     }
 }

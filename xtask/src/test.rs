@@ -8,11 +8,10 @@ use anyhow::{Context, Result};
 
 use crate::{process, setup};
 
-/// What the tests use of Debian: real programs, their loads, what looks at BPF programs and processes, and what reads
+/// What the tests use of Debian: real programs, their loads, what looks at processes, and what reads
 /// reports.
-const PACKAGES: [&str; 17] = [
+const PACKAGES: [&str; 16] = [
     "apache2",
-    "bpftool",
     "chromium",
     "fio",
     "lighttpd",

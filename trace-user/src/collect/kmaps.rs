@@ -1,7 +1,7 @@
 //! The maps of the loaded probes, as typed handles.
 
 use anyhow::{Context, Result, anyhow};
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, PerCpuValues, RingBuf};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues, RingBuf};
 use aya::{Ebpf, Pod};
 use trace_common::account::Account;
 use trace_common::call::LoggedCall;
@@ -91,8 +91,14 @@ impl Maps {
     }
 
     /// The slot of thread `tid`; 0 if it has none.
-    pub fn slot_of(&self, tid: u32) -> u32 {
-        self.tid_slot.get(&tid, 0).unwrap_or(0)
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    pub fn slot_of(&self, tid: u32) -> Result<u32> {
+        match self.tid_slot.get(&tid, 0) {
+            Err(MapError::OutOfBounds { .. }) => Ok(0),
+            slot => slot.context("the table of thread ids"),
+        }
     }
 
     /// Gives thread `tid` a record, of which nothing was seen yet.
@@ -138,13 +144,20 @@ impl Maps {
     }
 
     /// All connections.
-    pub fn connections(&self) -> Vec<Conn> {
-        self.conns.iter().flatten().map(|(_, conn)| conn.0).collect()
+    ///
+    /// # Errors
+    /// If the map cannot be read. What vanishes meanwhile is not listed.
+    pub fn connections(&self) -> Result<Vec<Conn>> {
+        self.conns.iter().map(|item| Ok(item?.1.0)).collect::<Result<_>>().context("connections")
     }
 
     /// What connections came to whose record gave way to another one's, by peer.
-    pub fn peers(&self) -> Vec<(PeerKey, Peer)> {
-        self.peers.iter().flatten().map(|(key, peer)| (key.0, peer.0)).collect()
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn peers(&self) -> Result<Vec<(PeerKey, Peer)>> {
+        let all = self.peers.iter().map(|item| item.map(|(key, peer)| (key.0, peer.0)));
+        all.collect::<Result<_, _>>().context("peers")
     }
 
     /// Turns that have ended, summed over CPUs.
@@ -172,8 +185,11 @@ impl Maps {
     }
 
     /// All rings.
-    pub fn rings(&self) -> Vec<Ring> {
-        self.rings.iter().flatten().map(|(_, ring)| ring.0).collect()
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn rings(&self) -> Result<Vec<Ring>> {
+        self.rings.iter().map(|item| Ok(item?.1.0)).collect::<Result<_>>().context("rings")
     }
 
     /// Loss counters, summed over CPUs.
@@ -213,11 +229,11 @@ impl Maps {
             self.turn_times.set(part as u32, PerCpuValues::try_from(vec![Plain(empty); cpus])?, 0)?;
         }
         self.turns.set(0, PerCpuValues::try_from(vec![Plain(Turns::default()); cpus])?, 0)?;
-        let keys: Vec<Plain<PeerKey>> = self.peers.keys().flatten().collect();
+        let keys: Vec<Plain<PeerKey>> = self.peers.keys().collect::<Result<_, _>>()?;
         for key in keys {
             self.peers.remove(&key)?;
         }
-        let keys: Vec<u64> = self.conns.keys().flatten().collect();
+        let keys: Vec<u64> = self.conns.keys().collect::<Result<_, _>>()?;
         for key in keys {
             self.conns.remove(&key)?;
         }

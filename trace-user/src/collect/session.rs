@@ -21,7 +21,7 @@ use super::loss::Noticed;
 use super::program::Way;
 use super::timeline::Recorder;
 use super::{Options, Progress, canary, census, clock, each, object, pace, silent};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::kernel::drop;
 use crate::kernel::proc::Proc;
 use crate::snapshot::{Calibration, EndedBy, Schedstat, Snapshot, Step, Thread, Tool};
@@ -74,8 +74,11 @@ pub struct Session<'a> {
     silent: silent::Samples,
 }
 
+/// What was loaded and does not work all the same.
 pub(super) fn broken(e: anyhow::Error) -> Failure {
-    Failure::internal("the measurement broke", format!("{e:#}"))
+    let denied = start::errno(&e) == Some(libc::EPERM);
+    let code = if denied { Code::NotPermitted } else { Code::Internal };
+    Failure::new(code, "the measurement broke", format!("{e:#}"))
 }
 
 impl<'a> Session<'a> {
@@ -267,7 +270,7 @@ impl<'a> Session<'a> {
         let stats = each::of_threads(&self.proc, &living, |tasks, r| tasks.schedstat(r.tgid, r.tid));
         std::thread::sleep(GRACE);
         self.fold(false).map_err(broken)?;
-        self.count_missed();
+        self.count_missed().map_err(broken)?;
         let mut born = self.programs.pids();
         born.retain(|pid| self.programs.latest(*pid).is_some_and(|p| p.alive && p.listens.is_none()));
         for pid in born.into_iter().take(MAX_LOOKS) {

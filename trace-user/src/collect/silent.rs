@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn brief(tid: u32, sched: Sched) -> Brief {
-        Brief { slot: tid, tid, tgid: 1, sched: sched as u8 }
+        Brief { slot: tid, tid, tgid: 1, sched: sched as u8, program_at: 0, by_exec: false }
     }
 
     fn calls(samples: &BTreeMap<u32, Sample>) -> Vec<(u32, u32)> {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use anyhow::{Context, Result, anyhow};
 use aya::Ebpf;
-use aya::maps::{Map, MapData, Queue};
+use aya::maps::{Map, MapData, MapError, Queue};
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
 use trace_common::slot::{self, CHUNK, CHUNKS, MOST};
 use trace_common::thread::{Thread, flag};
@@ -115,7 +115,7 @@ impl Slots {
         // All that the chunks have room for.
         let until = (self.chunks.len() as u32 * CHUNK).min(self.most);
         for slot in self.count..until {
-            self.free.push(slot, 0).context("the queue of free records is full")?;
+            self.free.push(slot, 0).context("the queue of free records")?;
         }
         self.count = until;
         Ok(())
@@ -128,12 +128,18 @@ impl Slots {
     pub fn give(&mut self, slot: u32) -> Result<()> {
         // SAFETY: within the mapping; a free slot has no other user.
         unsafe { std::ptr::write_bytes(self.at(slot), 0, 1) };
-        self.free.push(slot, 0).context("the queue of free records is full")
+        self.free.push(slot, 0).context("the queue of free records")
     }
 
-    /// Takes a free slot.
-    pub fn allocate(&mut self) -> Option<u32> {
-        self.free.pop(0).ok()
+    /// Takes a free slot; none if all are in use.
+    ///
+    /// # Errors
+    /// If the queue cannot be read.
+    pub fn allocate(&mut self) -> Result<Option<u32>> {
+        match self.free.pop(0) {
+            Err(MapError::ElementNotFound) => Ok(None),
+            slot => slot.map(Some).context("the queue of free records"),
+        }
     }
 
     /// Writes a record that nobody knows of yet.

@@ -76,7 +76,8 @@ impl Trial {
         self.fields = Some(fields(&facts));
         let proc = Proc::system();
         let sizes = Sizes::small(&proc);
-        let mut object = load::open(load::loader(), &object, way, &facts, sizes, Tier::Full).map_err(refused)?;
+        let mut object =
+            load::open(load::loader(), &object, way, &facts, sizes, Tier::Full).map_err(refused)?;
         if way == Way::Raw {
             self.unlearned = object.learn(Tier::Full, true).map_err(refused)?;
         }

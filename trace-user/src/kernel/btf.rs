@@ -154,10 +154,7 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Types<'a>, BtfError> {
 }
 
 /// Those of the `wanted` tracepoints that there are, with the numbers of their types.
-fn tracepoints(
-    types: &Types<'_>,
-    wanted: impl Iterator<Item = &'static str>,
-) -> BTreeMap<&'static str, u32> {
+fn tracepoints(types: &Types<'_>, wanted: impl Iterator<Item = &'static str>) -> BTreeMap<&'static str, u32> {
     let id = |tracepoint: &str| types.typedef(&format!("{}{tracepoint}", ids::PREFIX));
     wanted.filter_map(|tracepoint| Some((tracepoint, id(tracepoint)?))).collect()
 }

@@ -6,6 +6,7 @@ pub mod asleep;
 pub mod built;
 pub mod hidden;
 pub mod machine;
+pub mod memory;
 pub mod observe;
 pub mod programs;
 pub mod real;

@@ -4,7 +4,7 @@ use fixtures::load::{Pattern, Summary};
 use fixtures::{Mode, record};
 
 use super::machine::{is_guest, pinned};
-use super::programs::{load, serve, words};
+use super::programs::{descriptors, load, serve, wait_until_asleep, wait_until_done, words};
 use super::report::{Receives, Report};
 use super::tracer::Tracer;
 
@@ -44,6 +44,7 @@ impl Workload<'_> {
         let ends_by_itself = self.server.contains("--connections") || self.mode == Mode::UdpSizes;
         let mut server =
             serve(self.mode, &format!("{}{}", self.server, if ends_by_itself { " --linger" } else { "" }));
+        let idle = descriptors(server.pid());
         let tracer = Tracer::attach(server.pid(), &words(&format!("{} {way}", self.tracer)));
         let clients = match self.clients_on {
             Some(cpu) => pinned(cpu, || load(self.pattern, &server, self.clients)),
@@ -55,6 +56,11 @@ impl Workload<'_> {
             let fixture = server.report().unwrap();
             (fixture, tracer.interrupt())
         } else {
+            wait_until_done(&server, idle);
+            if self.pattern == Pattern::Udp {
+                // Nobody closes anything; after its last answer it may ask whether there is more.
+                wait_until_asleep(&server);
+            }
             let trace = tracer.interrupt();
             (server.end().unwrap(), trace)
         };

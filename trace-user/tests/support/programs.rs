@@ -8,6 +8,8 @@ use fixtures::load::Pattern;
 use fixtures::spawn::{Fixture, Load, Program};
 use fixtures::{Mode, spawn};
 
+use super::machine::wait_for;
+
 /// The binary `trace`: `TRACE_BIN`, or the one that cargo built for this test.
 pub fn trace() -> PathBuf {
     std::env::var_os("TRACE_BIN").map_or_else(|| env!("CARGO_BIN_EXE_trace").into(), PathBuf::from)
@@ -48,6 +50,24 @@ pub fn load(pattern: Pattern, server: &Fixture, args: &str) -> Load {
 pub fn wait_until_in(server: &Fixture, calls: &[i64]) {
     let tid = server.ready().tid;
     spawn::wait_for("the server's sleep", || spawn::is_in_syscall(server.pid(), tid, calls)).unwrap();
+}
+
+/// Descriptors that a process has open.
+pub fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+/// Waits until a server whose clients have ended has done with their connections: it has no more descriptors than `before`
+/// them. Clients have their last answer, and have gone, before the server has ended the call that gave it and received their
+/// end: on a crowded machine long before.
+pub fn wait_until_done(server: &Fixture, before: usize) {
+    wait_for("the server to close its connections", || descriptors(server.pid()) <= before);
+}
+
+/// Waits until the thread that serves is asleep, in whatever call: there is nothing left that it could do.
+pub fn wait_until_asleep(server: &Fixture) {
+    let path = format!("/proc/{}/task/{}/syscall", server.pid(), server.ready().tid);
+    wait_for("the server's sleep", || std::fs::read_to_string(&path).is_ok_and(|call| call != "running\n"));
 }
 
 pub fn words(text: &str) -> Vec<&str> {

@@ -54,7 +54,14 @@ pub struct Report {
     pub degraded: Vec<String>,
     pub loss: BTreeMap<String, u64>,
     pub calibration: Calibration,
+    pub cost: Cost,
     pub calls: Option<Vec<Call>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Cost {
+    /// Of the probes of one tracer, on the whole machine, estimated from samples.
+    pub bpf_run_ns: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -91,6 +91,12 @@ impl Tracer {
         }
     }
 
+    /// How long its first thread was ready to run and had no CPU so far: others had it.
+    pub fn waited_for_cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", self.pid())).unwrap_or_default();
+        Duration::from_nanos(words(&stat).get(1).and_then(|delay| delay.parse().ok()).unwrap_or(0))
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -103,7 +109,12 @@ impl Tracer {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        assert!(self.try_signal(signal), "it has ended, and been waited for");
+    }
+
+    /// Sends a signal, if it still lives; says whether.
+    pub fn try_signal(&self, signal: Signal) -> bool {
+        kill_process(Pid::from_child(&self.child), signal).is_ok()
     }
 
     /// Closes the window, and returns the report on it.

@@ -29,7 +29,7 @@ impl Session<'_> {
         let mut found = Folded { living: 0, freed: 0 };
         for brief in self.in_use() {
             let ask = thorough || brief.sched == Sched::Dead as u8;
-            if !ask || self.maps.slot_of(brief.tid) == brief.slot {
+            if !ask || self.maps.slot_of(brief.tid)? == brief.slot {
                 found.living += 1;
                 self.note_newborn(brief);
                 continue;

@@ -34,10 +34,12 @@ impl Session<'_> {
             self.noticed.torn_reads += u64::from(torn && self.control.end != 0);
             threads.push(self.living(record, span, samples, stats.get(&record.tid), &mut tail));
         }
-        convert::add_rings(&mut threads, &self.maps.rings(), |pid, at| self.programs.epoch_at(pid, at));
+        convert::add_rings(&mut threads, &self.maps.rings().map_err(broken)?, |pid, at| {
+            self.programs.epoch_at(pid, at)
+        });
         threads.sort_by_key(|t| (t.program(), t.tid));
         let losses = self.maps.losses().map_err(broken)?;
-        let connections = self.maps.connections();
+        let connections = self.maps.connections().map_err(broken)?;
         let timeline = if ended_by == EndedBy::Open {
             None
         } else {
@@ -45,7 +47,8 @@ impl Session<'_> {
         };
         let turns = self.maps.turns().map_err(broken)?;
         let turns = convert::turns(turns, self.maps.turn_times().map_err(broken)?, &connections);
-        let peers: Vec<Peer> = self.maps.peers().iter().map(|(key, sum)| convert::peer(key, sum)).collect();
+        let peers = self.maps.peers().map_err(broken)?;
+        let peers: Vec<Peer> = peers.iter().map(|(key, sum)| convert::peer(key, sum)).collect();
         let kept = connections.len() as u64 + peers.iter().map(|p| p.connections).sum::<u64>();
         let seen = losses.counts[Loss::ConnectionsSeen as usize];
         self.noticed.connections_evicted = seen.saturating_sub(kept);

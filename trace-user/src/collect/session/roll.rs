@@ -51,11 +51,11 @@ impl Session<'_> {
 
     /// Gives a thread a record, if it has none; the slot of that.
     fn register(&mut self, pid: u32, tid: u32) -> Result<Option<u32>, Failure> {
-        if self.maps.slot_of(tid) != 0 {
+        if self.maps.slot_of(tid).map_err(broken)? != 0 {
             return Ok(None);
         }
         let Some(stat) = self.proc.stat(pid, tid) else { return Ok(None) };
-        let Some(slot) = self.maps.slots.allocate() else { return Ok(None) };
+        let Some(slot) = self.maps.slots.allocate().map_err(broken)? else { return Ok(None) };
         self.maps.register(tid, pid, slot, stat.is_kernel_io()).map_err(broken)?;
         // Had it ended before that, nothing would take the record away again, and its id could become another's.
         if self.proc.stat(pid, tid).map(|now| now.start_ticks) != Some(stat.start_ticks) {
@@ -68,7 +68,7 @@ impl Session<'_> {
 
     /// Thread `tid`, which was given `slot`, is none of the target's.
     fn take_back(&mut self, tid: u32, slot: u32) -> Result<(), Failure> {
-        if self.maps.slot_of(tid) == slot {
+        if self.maps.slot_of(tid).map_err(broken)? == slot {
             self.maps.unregister(tid).map_err(broken)?;
         }
         self.names.remove(&(tid, 0));
@@ -114,10 +114,10 @@ impl Session<'_> {
         self.names.get(&(tid, program.1)).map(String::as_str).or_else(of_program).unwrap_or("?").to_owned()
     }
 
-    pub(super) fn count_missed(&mut self) {
+    pub(super) fn count_missed(&mut self) -> anyhow::Result<()> {
         for pid in census::tree(&self.proc, self.options).into_keys() {
             for tid in self.proc.threads(pid) {
-                if self.maps.slot_of(tid) != 0 {
+                if self.maps.slot_of(tid)? != 0 {
                     continue;
                 }
                 // A thread younger than the window's end has no record and is none of ours.
@@ -129,5 +129,6 @@ impl Session<'_> {
             }
         }
         self.programs.refresh(&self.proc);
+        Ok(())
     }
 }

@@ -16,8 +16,8 @@ pub(super) fn probes(options: &Options, way: Way, object: &[u8], proc: &Proc) ->
         (facts, sizes, loader.join().unwrap_or_else(|_| load::loader()))
     });
     let facts = facts?;
-    let probes =
-        load::load(loader, object, way, &facts, sizes, options.tier, &options.faults.without).map_err(refused);
+    let probes = load::load(loader, object, way, &facts, sizes, options.tier, &options.faults.without)
+        .map_err(refused);
     give_back();
     probes
 }
@@ -36,25 +36,31 @@ fn give_back() {
 }
 
 pub fn refused(e: LoadError) -> Failure {
-    let denied = {
-        let mut source: Option<&dyn std::error::Error> = Some(&e);
-        let mut found = false;
-        while let Some(error) = source {
-            found |= error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error)
-                == Some(libc::EPERM);
-            source = error.source();
-        }
-        found
-    };
-    let denied = denied || permitted::is_loading_forbidden();
-    let detail = format!("{:?}", anyhow::Error::from(e));
-    let why = detail.lines().next().unwrap_or_default().to_owned();
-    if denied {
-        return Failure::new(Code::NotPermitted, "the kernel does not permit the probes", why)
-            .fix("sudo, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; check: cat /sys/kernel/security/lockdown")
-            .detail(detail);
+    let e = anyhow::Error::from(e);
+    let errno = errno(&e);
+    let denied = errno == Some(libc::EPERM) || permitted::is_loading_forbidden();
+    let detail = format!("{e:?}");
+    let mut why = detail.lines().next().unwrap_or_default().to_owned();
+    if errno.is_some() {
+        let answer = e.root_cause().to_string();
+        // Some of the loader's messages end with the kernel's answer, others leave it to their cause.
+        why += &if why.contains(&answer) { String::new() } else { format!(": {answer}") };
     }
-    Failure::new(Code::Kernel, "the kernel refused the probes", why)
-        .fix("a kernel from 6.1 on; -vv shows the verifier's log")
-        .detail(detail)
+    let (code, what, fix) = if denied {
+        let fix =
+            "sudo, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; check: cat /sys/kernel/security/lockdown";
+        (Code::NotPermitted, "the kernel does not permit the probes", fix)
+    } else if errno == Some(libc::ENOMEM) {
+        let fix = "a control group that may have more memory; which one this is: cat /proc/self/cgroup";
+        (Code::Kernel, "the kernel has no memory for the probes", fix)
+    } else {
+        let fix = "a kernel from 6.1 on; -vv shows the verifier's log";
+        (Code::Kernel, "the kernel refused the probes", fix)
+    };
+    Failure::new(code, what, why).fix(fix).detail(detail)
+}
+
+/// What the kernel answered to the call that failed, if it was a call.
+pub(super) fn errno(e: &anyhow::Error) -> Option<i32> {
+    e.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error())
 }
