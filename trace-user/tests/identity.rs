@@ -149,7 +149,8 @@ fn who_has_the_id_of_a_descendant_that_ended_while_it_was_listed_is_none() {
     let report = tracer.wait().report();
     let mut pids: Vec<u32> = report.processes.iter().map(|p| p.pid).collect();
     let mut wanted = [parent.pid(), second];
-    (pids.sort_unstable(), wanted.sort_unstable());
+    pids.sort_unstable();
+    wanted.sort_unstable();
     kill(second);
     assert_eq!(pids, wanted, "{} is none of it", other.pid());
     assert_eq!((report.target.processes, report.target.threads), (2, 2));

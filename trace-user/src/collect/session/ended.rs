@@ -76,7 +76,7 @@ impl Session<'_> {
                 return;
             }
         }
-        self.programs.ended((pid, at), brief.by_exec, first.then_some(&*thread.comm));
+        self.programs.ended((pid, at), brief.by_exec, &thread.comm, first);
         self.ended.push((at, thread));
     }
 }

@@ -26,14 +26,15 @@ impl Programs {
         }
     }
 
-    /// A thread of a program has ended, the first of its process if `comm`, its last name, is there. Of one that lived
-    /// between two looks nothing else is known.
-    pub fn ended(&mut self, key: Key, by_exec: bool, comm: Option<&str>) {
-        let process =
-            self.known.entry(key).or_insert_with(|| Process { pid: key.0, by_exec, ..Process::default() });
-        if let Some(comm) = comm {
+    /// A thread of a program has ended; its last name is that of the program if it is the `first` of its process, or nothing
+    /// else is known.
+    pub fn ended(&mut self, key: Key, by_exec: bool, comm: &str, first: bool) {
+        let known = self.known.contains_key(&key);
+        let process = self.known.entry(key).or_default();
+        if first || !known {
             comm.clone_into(&mut process.comm);
         }
+        (process.pid, process.by_exec) = (key.0, by_exec);
     }
 
     /// Whether anything is known of it.
@@ -43,7 +44,7 @@ impl Programs {
 
     /// Its name.
     pub fn name(&self, key: Key) -> Option<&str> {
-        self.known.get(&key).map(|process| &*process.comm).filter(|comm| !comm.is_empty())
+        self.known.get(&key).map(|process| &*process.comm)
     }
 
     /// How many processes there were, and are.
@@ -99,11 +100,12 @@ mod tests {
     #[test]
     fn epochs_are_counted_by_id_and_processes_without_execs() {
         let mut programs = Programs::default();
-        programs.ended((7, 0), false, Some("sh"));
-        programs.ended((7, 500), true, Some("sleep"));
+        programs.ended((7, 0), false, "worker", false);
+        programs.ended((7, 0), false, "sh", true);
+        programs.ended((7, 500), true, "sleep", true);
         // Its id again, for another process.
-        programs.ended((7, 900), false, Some("true"));
-        programs.ended((8, 600), false, None);
+        programs.ended((7, 900), false, "true", true);
+        programs.ended((8, 600), false, "worker", false);
         assert_eq!(programs.processes(), 3);
         assert_eq!([0, 499, 500, 899, 900].map(|at| programs.epoch_at(7, at)), [0, 0, 1, 1, 2]);
         assert_eq!(programs.epoch_at(8, 100), 0);
@@ -116,6 +118,9 @@ mod tests {
             (8, 0, Some(500), false),
         ];
         assert_eq!(listed, wanted);
-        assert_eq!((programs.name((7, 500)), programs.name((8, 600))), (Some("sleep"), None));
+        assert_eq!(
+            [(7, 0), (7, 500), (8, 600)].map(|key| programs.name(key)),
+            [Some("sh"), Some("sleep"), Some("worker")]
+        );
     }
 }
