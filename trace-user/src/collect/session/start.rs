@@ -46,6 +46,6 @@ pub fn refused(e: LoadError) -> Failure {
             .detail(detail);
     }
     Failure::new(Code::Kernel, "the kernel refused the probes", why)
-        .fix("a kernel from 6.1 on; -vv shows the verifier's log")
+        .fix("a kernel from 6.1 on, not under lockdown=confidentiality; -vv shows the verifier's log")
         .detail(detail)
 }
