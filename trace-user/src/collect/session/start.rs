@@ -54,7 +54,7 @@ pub fn refused(e: LoadError) -> Failure {
         let fix = "a control group that may have more memory; which one this is: cat /proc/self/cgroup";
         (Code::Kernel, "the kernel has no memory for the probes", fix)
     } else {
-        let fix = "a kernel from 6.1 on; -vv shows the verifier's log";
+        let fix = "a kernel from 6.1 on, not under lockdown=confidentiality; -vv shows the verifier's log";
         (Code::Kernel, "the kernel refused the probes", fix)
     };
     Failure::new(code, what, why).fix(fix).detail(detail)
