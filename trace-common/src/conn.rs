@@ -241,7 +241,7 @@ impl Conn {
         if answers {
             let count = if self.tid != t.tid {
                 &mut t.answers.handed
-            } else if t.received_from == sk {
+            } else if t.received.sk == sk {
                 &mut t.answers.followed
             } else {
                 &mut t.answers.interleaved

@@ -52,6 +52,8 @@ offsets! {
     task_last_queued = "task_struct:sched_info.last_queued",
     /// Time it has waited on run queues.
     task_run_delay = "task_struct:sched_info.run_delay",
+    /// Beginning of its stack in the kernel.
+    task_stack = "task_struct:stack",
     /// Table of open files.
     task_files = "task_struct:files",
     /// Its `fdtable`.
@@ -160,8 +162,11 @@ offsets! {
     rb_right = "rb_node:rb_right",
 }
 
+/// Most openings of the gate in a run: the canary's and the window's.
+pub const EPOCHS: u32 = 2;
+
 /// The window and the switches of a run; user space writes it, the probes read it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Control {
     /// Start of the window; 0 keeps the gate shut.
@@ -174,21 +179,22 @@ pub struct Control {
     pub by_descriptor: u32,
     /// Non-zero: follow descendants, not only threads.
     pub follow: u32,
-    /// Padding.
-    pub reserved: u32,
+    /// Which opening of the gate this is, 1 to [`EPOCHS`]; 0 while it is shut. What the probes remember of threads holds
+    /// within one.
+    pub epoch: u32,
     /// `CLOCK_MONOTONIC` minus the scheduler's clock, as the canary found it; 0 if unknown.
     pub rq_offset: u64,
 }
 
 impl Control {
-    /// `now` clamped into the window; `None` while the gate is shut or after the window's end.
+    /// The gate is shut, and nothing is switched on.
+    pub const SHUT: Control =
+        Control { start: 0, end: 0, log_calls: 0, by_descriptor: 0, follow: 0, epoch: 0, rq_offset: 0 };
+
+    /// Whether `now` lies in the window from `start` to `end`, which are as in [`Control`].
     #[inline(always)]
-    pub fn clamp(&self, now: u64) -> Option<u64> {
-        if self.start == 0 || now < self.start || (self.end != 0 && now > self.end) {
-            None
-        } else {
-            Some(now)
-        }
+    pub const fn is_open(start: u64, end: u64, now: u64) -> bool {
+        start != 0 && now >= start && (end == 0 || now <= end)
     }
 }
 
@@ -206,6 +212,10 @@ pub mod regs {
     pub const DI: usize = 112;
     /// Number of the system call; negative for interrupts.
     pub const ORIG_AX: usize = 120;
+    /// The address that the call returns to.
+    pub const IP: usize = 128;
+    /// What `syscall` leaves that address in.
+    pub const CX: usize = 88;
 }
 
 #[cfg(test)]
@@ -214,14 +224,11 @@ mod tests {
 
     #[test]
     fn nothing_passes_while_the_gate_is_shut() {
-        let mut control = Control::default();
-        assert_eq!(control.clamp(5), None);
-        control.start = 10;
-        assert_eq!(control.clamp(9), None);
-        assert_eq!(control.clamp(10), Some(10));
-        control.end = 20;
-        assert_eq!(control.clamp(20), Some(20));
-        assert_eq!(control.clamp(21), None);
+        assert!(!Control::is_open(0, 0, 5));
+        assert!(!Control::is_open(10, 0, 9));
+        assert!(Control::is_open(10, 0, 10));
+        assert!(Control::is_open(10, 20, 20));
+        assert!(!Control::is_open(10, 20, 21));
     }
 
     #[test]

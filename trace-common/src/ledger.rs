@@ -124,6 +124,35 @@ pub fn birth(t: &mut Thread, now: u64, kernel_io: bool) {
 
 /// The number that a newborn's first exit carries; any of the clone family will do.
 const NR_CLONE: u32 = 56;
+/// The number of the call that a program begins in, where its entry was not seen.
+const NR_EXECVE: u32 = 59;
+
+/// The thread executes a program: its record ends here, and `fresh`, which is all zeroes, goes on as that of the program,
+/// on the same CPU and in the same call.
+#[inline(always)]
+pub fn exec(t: &mut Thread, fresh: &mut Thread, start: u64, now: u64, sink: &mut impl Sink) {
+    if t.sched == Sched::Unseen as u8 {
+        open(t, start);
+        t.mode = Mode::Kernel as u8;
+    }
+    die(t, start, now, sink);
+    fresh.tgid = t.tgid;
+    fresh.sched = Sched::Running as u8;
+    fresh.mode = Mode::Kernel as u8;
+    fresh.sleep = Account::Unknown as u8;
+    fresh.flags = t.flags & (flag::ARRIVAL_SEEN | flag::UNSPLIT) | flag::EXECUTED;
+    fresh.born_at = now;
+    fresh.program_at = now;
+    fresh.clock = now;
+    fresh.on_at = t.on_at;
+    fresh.off_at = t.off_at;
+    fresh.rq_offset = t.rq_offset;
+    fresh.run_delay = t.run_delay;
+    fresh.call.state = CallState::None as u8;
+    if t.flags & flag::UNSPLIT == 0 {
+        fresh.call.begin(NR_EXECVE, CallClass::Other, [0; 4], now);
+    }
+}
 
 /// A system call is entered. Returns whether it is a new logical call (not a continued one).
 #[inline(always)]
@@ -353,7 +382,12 @@ impl Seed {
 #[inline(always)]
 pub fn switch_in(t: &mut Thread, start: u64, now: u64, seed: Seed, queued_at: u64, sink: &mut impl Sink) {
     match t.sched() {
-        Sched::Unseen => first_switch_in(t, start, now, seed, sink),
+        Sched::Unseen => {
+            if t.flags & flag::UNSPLIT != 0 {
+                t.woken_at = queued_at;
+            }
+            first_switch_in(t, start, now, seed, sink);
+        }
         Sched::Asleep => wake(t, now, queued_at, sink),
         Sched::Preempted | Sched::Newborn => {
             let account = t.account();
@@ -383,6 +417,20 @@ pub struct Stamps {
 }
 
 impl Stamps {
+    /// When a thread that gets onto a CPU was woken, by its time on run queues since it left one: the last stamp alone would
+    /// be that of its last move between queues (`sched_info_dequeue`, `kernel/sched/stats.h`). 0 if it is unknown.
+    #[inline(always)]
+    pub fn woken_at(self, t: &Thread, default_offset: u64) -> u64 {
+        let queued_at = Stamps::in_our_clock(self.last_queued, t, default_offset);
+        let moved = self.run_delay.wrapping_sub(t.run_delay);
+        // Of a thread of which nothing was seen yet it is not known how long it had waited before.
+        if queued_at == 0 || t.sched == Sched::Unseen as u8 || moved > queued_at {
+            queued_at
+        } else {
+            queued_at - moved
+        }
+    }
+
     /// A stamp in the clock of the probes; 0 if it is unknown.
     #[inline(always)]
     pub fn in_our_clock(stamp: u64, t: &Thread, default_offset: u64) -> u64 {
@@ -455,7 +503,10 @@ fn first_switch_in(t: &mut Thread, start: u64, now: u64, seed: Seed, sink: &mut 
 fn wake(t: &mut Thread, now: u64, queued_at: u64, sink: &mut impl Sink) {
     let account = Account::from_u8(t.sleep);
     let mut end = t.woken_at;
-    if (end <= t.on_at || end > now) && queued_at != 0 {
+    if t.flags & flag::UNSPLIT != 0 && queued_at != 0 {
+        // Wake-ups are not traced in this tier: the stamps are as good, but for the way of a remote one.
+        end = if queued_at < t.off_at { t.off_at } else { queued_at };
+    } else if (end <= t.on_at || end > now) && queued_at != 0 {
         // Not traced, or overwritten since by a wake-up that met the running thread.
         sink.lose(Loss::RecoveredWakeups);
         end = if queued_at < t.off_at { t.off_at } else { queued_at };

@@ -21,6 +21,7 @@ pub mod loss;
 pub mod ready;
 pub mod receive;
 pub mod signal;
+pub mod slot;
 pub mod syscall;
 pub mod thread;
 pub mod timeline;

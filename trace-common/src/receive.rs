@@ -174,6 +174,7 @@ pub fn finish(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, sink: &m
     conn.note_wait(t.call.wait_ns);
     if end.ret == 0 {
         conn.closed(sink);
+        t.forget_received(t.call.args[0]);
     }
     // A receive that slept until its time limit is no empty ask.
     let asked = !t.call.has(call_flag::SLEPT) && end.msg_flags & MSG_ERRQUEUE == 0;
@@ -205,8 +206,7 @@ fn data(t: &mut Thread, conn: Option<&mut Conn>, end: ReceiveEnd, side: Side, si
             conn.note_wait(t.call.wait_ns);
             let ending = conn.ending(slept, end.cover);
             note_served(t, conn, side);
-            t.received_from = t.call.sk;
-            t.received_fd = t.call.args[0];
+            t.note_received(t.call.sk, t.call.args[0]);
             conn.received(end.now.wrapping_sub(t.call.copy_ns), end.now, bytes, t.tid, sink);
             count_episode(t, conn, ending, side);
             ending

@@ -161,6 +161,12 @@ pub const NR_RECVFROM: u32 = 45;
 /// `recvmsg`.
 pub const NR_RECVMSG: u32 = 47;
 /// See [`NR_EPOLL_CTL`].
+pub const NR_CLOSE: u32 = 3;
+/// See [`NR_EPOLL_CTL`].
+pub const NR_DUP2: u32 = 33;
+/// See [`NR_EPOLL_CTL`].
+pub const NR_DUP3: u32 = 292;
+/// See [`NR_EPOLL_CTL`].
 pub const NR_SPLICE: u32 = 275;
 /// See [`NR_EPOLL_CTL`].
 pub const NR_EPOLL_PWAIT2: u32 = 441;

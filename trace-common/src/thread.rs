@@ -5,6 +5,7 @@
 //! folds them in.
 
 use crate::account::Account;
+use crate::bounded;
 use crate::call::Call;
 use crate::conn::{ENDINGS, SIDES};
 use crate::event_loop::Loop;
@@ -55,10 +56,32 @@ pub mod flag {
     pub const ARRIVAL_SEEN: u8 = 8;
     /// Its system calls are not traced (tier `sched`): on a CPU, only copying is told apart.
     pub const UNSPLIT: u8 = 16;
+    /// A thread was born into its process: it, or one that it made.
+    pub const THREADED: u8 = 32;
+    /// Its program began in the window, by an exec.
+    pub const EXECUTED: u8 = 64;
 }
 
 /// Length of a thread's name, `TASK_COMM_LEN` of `include/linux/sched.h`.
 pub const COMM: usize = 16;
+
+/// Connections that a thread received from and may answer, whose descriptors need not be looked up then: a power of two.
+pub const RECEIVED: usize = 16;
+
+/// A connection, and the descriptor by which a thread received from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Received {
+    /// `struct sock *`; 0 for none.
+    pub sk: u64,
+    /// Descriptor.
+    pub fd: u64,
+}
+
+impl Received {
+    /// None.
+    pub const NONE: Received = Received { sk: 0, fd: 0 };
+}
 
 /// The record.
 #[derive(Clone, Copy)]
@@ -80,8 +103,11 @@ pub struct Thread {
     pub sleep: u8,
     /// See [`flag`].
     pub flags: u8,
-    /// Birth, 0 if before the window.
+    /// Birth, or the exec that its record begins with; 0 if before the window.
     pub born_at: u64,
+    /// When its program began, by the birth of its process or by exec; 0 if before the window. With the process id it
+    /// tells programs apart that have the same one, one after another.
+    pub program_at: u64,
     /// Death, 0 while it lives.
     pub died_at: u64,
     /// Time up to which the ledger is booked.
@@ -128,11 +154,13 @@ pub struct Thread {
     pub served: [u32; HANDOVERS],
     /// Answers that it gave.
     pub answers: Answers,
-    /// `struct sock *` that it last received data from.
-    pub received_from: u64,
-    /// The descriptor that it did so by.
-    pub received_fd: u64,
-    /// Its name when it ended; all zeroes before.
+    /// What it last received data from.
+    pub received: Received,
+    /// The same by descriptor, in the place of its last bits: who is told of several connections at once receives from all
+    /// of them before it answers any.
+    pub received_by_fd: [Received; RECEIVED],
+    /// Its name when it was born, when it last executed a program, or when it ended, whatever was last; all zeroes if that
+    /// was before the window.
     pub comm: [u8; COMM],
     /// Sends that moved bytes.
     pub sends: u64,
@@ -175,6 +203,7 @@ impl Thread {
             sleep: Account::Unknown as u8,
             flags: 0,
             born_at: 0,
+            program_at: 0,
             died_at: 0,
             clock: 0,
             on_at: 0,
@@ -198,8 +227,8 @@ impl Thread {
             looping: Loop::ZERO,
             served: [0; HANDOVERS],
             answers: Answers::ZERO,
-            received_from: 0,
-            received_fd: 0,
+            received: Received::NONE,
+            received_by_fd: [Received::NONE; RECEIVED],
             comm: [0; COMM],
             sends: 0,
             sent_bytes: 0,
@@ -215,6 +244,38 @@ impl Thread {
             connections: [0; SIDES],
             narrow_connections: [0; SIDES],
         }
+    }
+
+    /// Data was received from `sk` by `fd`.
+    #[inline(always)]
+    pub fn note_received(&mut self, sk: u64, fd: u64) {
+        self.received = Received { sk, fd };
+        self.received_by_fd[bounded::<RECEIVED>(fd as usize)] = self.received;
+    }
+
+    /// The connection that data was received from by `fd`; 0 if there was none, or if it came to its end since, or the
+    /// descriptor was closed, replaced or given away by this thread. Where another thread did that, whoever greets a new
+    /// connection by that descriptor before it received from it is taken to have answered the old one.
+    #[inline(always)]
+    pub fn received_by(&self, fd: u64) -> u64 {
+        let known = self.received_by_fd[bounded::<RECEIVED>(fd as usize)];
+        if known.fd == fd { known.sk } else { 0 }
+    }
+
+    /// Descriptor `fd` is something else from now on.
+    #[inline(always)]
+    pub fn forget_received(&mut self, fd: u64) {
+        self.received_by_fd[bounded::<RECEIVED>(fd as usize)] = Received::NONE;
+    }
+
+    /// Whether all that was seen of its process is that it was born and gets ready to execute a program: it has only one
+    /// thread, and that one did not receive, accept or wait for readiness. Such a process and what it executes are one
+    /// program, or each command of a shell would be two.
+    #[inline(always)]
+    pub fn is_preparing(&self) -> bool {
+        self.born_at != 0
+            && self.flags & flag::THREADED == 0
+            && self.receives.calls | self.accepts.calls | self.ready.calls == 0
     }
 
     /// Where the thread is.
@@ -245,5 +306,23 @@ impl Thread {
             Sched::Preempted => Account::Preempted,
             Sched::Unseen | Sched::Dead => Account::Unknown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_known_by_its_descriptor_until_that_is_another_one() {
+        let mut t = Thread::unseen(7, 7);
+        assert_eq!((t.received_by(0), t.received_by(5)), (0, 0));
+        (5..5 + RECEIVED as u64).for_each(|fd| t.note_received(fd << 8, fd));
+        assert_eq!((t.received_by(5), t.received_by(6)), (5 << 8, 6 << 8));
+        let same_place = 5 + RECEIVED as u64;
+        t.note_received(1, same_place);
+        assert_eq!((t.received_by(5), t.received_by(same_place)), (0, 1));
+        t.forget_received(6);
+        assert_eq!((t.received_by(6), t.received_by(7)), (0, 7 << 8));
     }
 }

@@ -127,6 +127,8 @@ pub struct Ring {
     pub setup: u32,
     /// Non-zero if it was seen to be made, so that all of its requests were seen.
     pub made_here: u32,
+    /// When it was made; 0 if that was before the window or not seen.
+    pub made_at: u64,
     /// Readiness requests that began to wait: on peers, and on listeners.
     pub polls_begun: [u64; 2],
     /// … and ended.

@@ -4,6 +4,8 @@
 mod by_hand;
 #[path = "ledger/found.rs"]
 mod found;
+#[path = "ledger/programs.rs"]
+mod programs;
 mod support;
 
 use proptest::prelude::*;

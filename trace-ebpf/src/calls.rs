@@ -8,8 +8,8 @@ use trace_common::{
     event_loop, inferred, ready,
     receive::{self, MSG_DONTWAIT, ReceiveEnd},
     syscall::{
-        CallClass, FileKind, NR_IO_URING_ENTER, NR_RECVFROM, NR_RECVMMSG, NR_RECVMSG, NR_RT_SIGTIMEDWAIT,
-        NR_SPLICE, class_from_u8,
+        CallClass, FileKind, NR_CLOSE, NR_DUP2, NR_DUP3, NR_IO_URING_ENTER, NR_RECVFROM, NR_RECVMMSG,
+        NR_RECVMSG, NR_RT_SIGTIMEDWAIT, NR_SPLICE, class_from_u8,
     },
     thread::Thread,
 };
@@ -20,7 +20,7 @@ use crate::{
     maps::{CONNS, PerCpu, log_call},
     read::{Kernel, field, offset},
     readiness, signals,
-    slots::{self, Moment},
+    slots::{Moment, control},
 };
 
 /// `-EINPROGRESS`: a connect that goes on without its caller.
@@ -32,6 +32,8 @@ const O_NONBLOCK: u32 = 0o4000;
 #[inline(always)]
 pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
     match class {
+        // Nothing was received, and by no socket: no need for all that follows a receive.
+        CallClass::Read | CallClass::Recv if ret <= 0 && !may_be_on_socket(t) => waited_elsewhere(t),
         // SAFETY: the record of the current thread, here and below.
         CallClass::Read | CallClass::Recv => _ = unsafe { receive_ended(t, now, ret) },
         CallClass::Select | CallClass::Poll | CallClass::Epoll => {
@@ -41,10 +43,12 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
         CallClass::Accept => {
             receive::accepted(t, ret);
             if ret >= 0 {
+                t.forget_received(ret as u64);
                 conns::opened(sock_of_fd(ret as u64), now, Side::Server, Some(t));
             }
         }
         CallClass::Connect if ret == 0 || ret == EINPROGRESS => {
+            t.forget_received(t.call.args[0]);
             conns::opened(sock_of_fd(t.call.args[0]), now, Side::Client, None);
         }
         CallClass::Send if ret > 0 => {
@@ -73,6 +77,8 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
         CallClass::Signal if ret > 0 && t.call.nr == NR_RT_SIGTIMEDWAIT => {
             signals::dequeued(t, ret as i32, now)
         }
+        CallClass::Other if t.call.nr == NR_CLOSE => t.forget_received(t.call.args[0]),
+        CallClass::Other if matches!(t.call.nr, NR_DUP2 | NR_DUP3) => t.forget_received(t.call.args[1]),
         CallClass::Futex if ret > 0 => t.looping.handed_on += 1,
         CallClass::Submit if ret > 0 => t.aio_submitted += ret as u64,
         CallClass::Completion if ret > 0 && t.call.nr != NR_IO_URING_ENTER => t.aio_completed += ret as u64,
@@ -92,8 +98,11 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
 unsafe extern "C" fn send_ended(t: *mut Thread, fd: u64, now: u64) -> u32 {
     // SAFETY: see above.
     let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
-    // Who answers mostly has just received there.
-    let sk = if t.received_from != 0 && t.received_fd == fd { t.received_from } else { sock_of_fd(fd) };
+    // Who answers mostly has received there before.
+    let sk = match t.received_by(fd) {
+        0 => sock_of_fd(fd),
+        known => known,
+    };
     if sk != 0
         && let Some(conn) = CONNS.get_ptr_mut(sk)
     {
@@ -118,7 +127,7 @@ fn note_writer(t: &Thread, ret: i64) {
     // An answer to where was just received from outside of the target is none.
     let fd = t.call.args[0];
     let outside = matches!(Side::from_u8(t.receive_side as u8), Side::Server | Side::Client);
-    let answers = outside && t.received_fd == fd && u64::from(t.receive_fd) == fd;
+    let answers = outside && t.received.fd == fd && u64::from(t.receive_fd) == fd;
     if ret <= WAKEUP_BYTES && !answers {
         file::file_was_written(file::file_of_fd(current(), t.call.args[0]), t.tgid);
     }
@@ -189,6 +198,19 @@ pub fn sock_of_fd(fd: u64) -> Kernel {
     if file::kind(open) as u8 == FileKind::Socket as u8 { file::sock(open) } else { 0 }
 }
 
+/// Whether the read or recv in flight was, or may have been, on a socket: its attempts were seen, or there was no way to.
+#[inline(always)]
+fn may_be_on_socket(t: &Thread) -> bool {
+    t.call.has(call_flag::RECEIVED | call_flag::BEFORE_ATTACH) || control!(by_descriptor) != 0
+}
+
+/// A read ended that was on no socket: it waited for whoever is at the other end of a pipe or a terminal.
+#[inline(always)]
+fn waited_elsewhere(t: &mut Thread) {
+    let other = Side::Other.index();
+    t.wait_by_side[other] = t.wait_by_side[other].wrapping_add(t.call.wait_ns);
+}
+
 /// A read or recv ended; a receive if it is on a socket.
 ///
 /// # Safety
@@ -198,22 +220,17 @@ pub fn sock_of_fd(fd: u64) -> Kernel {
 unsafe extern "C" fn receive_ended(t: *mut Thread, now: u64, ret: i64) -> u32 {
     // SAFETY: see above.
     let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
-    if let Some(control) = slots::control() {
-        received(t, ret, Moment { start: control.start, now, control });
-    }
+    received(t, ret, Moment { start: control!(start), now });
     0
 }
 
 #[inline(always)]
 fn received(t: &mut Thread, ret: i64, at: Moment) {
-    if !t.call.has(call_flag::RECEIVED)
-        && (at.control.by_descriptor != 0 || t.call.has(call_flag::BEFORE_ATTACH))
-    {
+    if !t.call.has(call_flag::RECEIVED) && may_be_on_socket(t) {
         resolve(t);
     }
     if t.call.sk == 0 {
-        let other = Side::Other.index();
-        t.wait_by_side[other] = t.wait_by_side[other].wrapping_add(t.call.wait_ns);
+        waited_elsewhere(t);
         if ret > 0 {
             note_storage(t);
             let kind = file::file_was_read(file::file_of_fd(current(), t.call.args[0]), t.tgid);
@@ -250,16 +267,16 @@ fn received(t: &mut Thread, ret: i64, at: Moment) {
             receive::finish(t, None, end, &mut PerCpu);
         }
     }
-    if at.control.log_calls != 0 {
+    if control!(log_calls) != 0 {
         log(t, ret, at.now);
     }
 }
 
 /// A call left with ERESTART: should a signal end it there, it must be known to have been a receive.
 #[inline(always)]
-pub fn interrupted(t: &mut Thread, at: Moment) {
+pub fn interrupted(t: &mut Thread) {
     let pending = t.call.state == CallState::Pending as u8 && class_from_u8(t.call.class).may_receive();
-    if pending && at.control.by_descriptor != 0 && !t.call.has(call_flag::RECEIVED) {
+    if pending && control!(by_descriptor) != 0 && !t.call.has(call_flag::RECEIVED) {
         resolve(t);
     }
 }

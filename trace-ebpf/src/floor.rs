@@ -3,15 +3,7 @@
 #![no_std]
 #![no_main]
 
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+mod object;
 
 mod hooks {
     use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};

@@ -2,13 +2,11 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_task_pt_regs},
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
+    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid},
 };
 use trace_common::{
     account::{Account, SleepFacts, sleep_account, state},
-    call::{Call, CallState, flag as call_flag, is_restart},
+    call::{Call, flag as call_flag, is_restart},
     inferred,
     kernel::{MISSING, regs},
     ledger::{self, Ended, Off, Registers, Seed, Stamps},
@@ -19,11 +17,13 @@ use trace_common::{
 
 use crate::{
     calls, file,
-    maps::{FREE_SLOTS, PerCpu, SLOTS, TID_SLOT},
-    read::{Kernel, direct, field, offset},
+    kind::{Context, are_known, are_learned, current_task, direct, hook, saved_registers},
+    maps::PerCpu,
+    programs,
+    read::{Kernel, field, offset},
     readiness, signals,
-    slots::{self, Moment, calls_untraced, with_thread},
-    uring,
+    slots::{self, Moment, calls_untraced, control, with_thread},
+    stacks, uring,
 };
 
 /// `CLONE_THREAD`.
@@ -49,26 +49,39 @@ fn registers(pt_regs: *const u8, nr: u32) -> Registers {
 }
 
 #[inline(always)]
-fn is_compat(task: *const u8, nr: u64) -> bool {
+fn is_compat(saved: *const u8, nr: u64) -> bool {
+    // SAFETY: as in `registers`.
+    let word = |at: usize| unsafe { direct::<u64>(saved, at as u32) };
+    // `syscall` leaves its return address in rcx, and no 32-bit entry does (arch/x86/entry/entry_64.S). With FRED it may
+    // not either; then the task knows.
+    let native = word(regs::CX) == word(regs::IP);
     let status = offset!(task_status);
-    // SAFETY: `task` is the current one, which the verifier knows.
-    let compat = status != MISSING && unsafe { direct::<u32>(task, status) } & TS_COMPAT != 0;
+    // SAFETY: the verifier knows the current task.
+    let compat =
+        !native && status != MISSING && unsafe { direct::<u32>(current_task(), status) } & TS_COMPAT != 0;
     compat || nr & X32_BIT != 0
 }
 
+/// [`with_thread`] of the current thread, in a call whose registers are at `saved`.
+#[inline(always)]
+fn with_caller(saved: *const u8, f: impl FnOnce(&mut Thread, Moment)) {
+    let slot = stacks::slot_of_current(saved, current_tid);
+    if slot != 0
+        && let Some(record) = slots::record(slot)
+    {
+        slots::with_record(record, f);
+    }
+}
+
 /// A system call begins.
-#[btf_tracepoint(function = "sys_enter")]
-pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
-    // SAFETY: the helper returns a `task_struct` that the verifier knows. One helper less than to ask for the id, too.
-    let (task, tid) = unsafe {
-        let task: *const u8 = bpf_get_current_task_btf().cast();
-        (task, direct::<u32>(task, offset!(task_pid)))
-    };
-    with_thread(tid, |t, at| {
+#[hook]
+pub fn sys_enter(ctx: Context) -> i32 {
+    let saved: *const u8 = ctx.arg(0);
+    with_caller(saved, |t, at| {
         arrived(t, at, Before::Unknown);
         let nr: u64 = ctx.arg(1);
-        let mut call = registers(ctx.arg(0), nr as u32);
-        if is_compat(task, nr) {
+        let mut call = registers(saved, nr as u32);
+        if is_compat(saved, nr) {
             PerCpu.lose(Loss::CompatCalls);
             t.flags |= flag::COMPAT;
             call.nr = u32::MAX; // of no class: the number means another call
@@ -83,7 +96,7 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
         } else if class.is_ready() {
             // SAFETY: the record of the current thread.
             unsafe { readiness::wait_entered(t) };
-        } else if at.control.log_calls != 0 && class.may_receive() {
+        } else if control!(log_calls) != 0 && class.may_receive() {
             t.mark = t.ledger;
         }
     });
@@ -91,23 +104,23 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// A system call ends.
-#[btf_tracepoint(function = "sys_exit")]
-pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
-    with_thread(current_tid(), |t, at| {
-        let pt_regs: *const u8 = ctx.arg(0);
+#[hook]
+pub fn sys_exit(ctx: Context) -> i32 {
+    let saved: *const u8 = ctx.arg(0);
+    with_caller(saved, |t, at| {
         let ret: i64 = ctx.arg(1);
         arrived(t, at, Before::InCall);
         let call = if t.sched == Sched::Unseen as u8 {
             // SAFETY: as in `registers`.
-            let nr = unsafe { direct::<u64>(pt_regs, regs::ORIG_AX as u32) };
-            registers(pt_regs, nr as u32)
+            let nr = unsafe { direct::<u64>(saved, regs::ORIG_AX as u32) };
+            registers(saved, nr as u32)
         } else {
             Registers::NONE
         };
         if let Ended::Call(class) = ledger::exit(t, at.start, at.now, call, ret, &mut PerCpu) {
             calls::ended(t, class, ret, at.now);
         } else {
-            calls::interrupted(t, at);
+            calls::interrupted(t);
         }
         ledger::leave(t);
     });
@@ -115,8 +128,8 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// One attempt of a receive on a socket: the socket, the result, and the *effective* flags (6.3 and later).
-#[btf_tracepoint(function = "sock_recv_length")]
-pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn sock_recv_length(ctx: Context) -> i32 {
     let tid = current_tid();
     if !calls_untraced()
         && let Some(t) = slots::thread(tid)
@@ -135,7 +148,7 @@ pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
     with_thread(tid, |t, at| {
         if calls_untraced() {
             arrived(t, at, Before::InCall);
-            let logged = at.control.log_calls != 0;
+            let logged = control!(log_calls) != 0;
             ledger::in_call(t, at.start, at.now, current_registers(), logged, &mut PerCpu);
         }
         if !t.call.active_class().may_receive() {
@@ -154,8 +167,8 @@ pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
 
 /// Notes what one attempt says of the receive in flight.
 #[inline(always)]
-fn note_attempt(call: &mut Call, ctx: &BtfTracePointContext) {
-    if slots::control().is_none_or(|control| control.by_descriptor != 0) {
+fn note_attempt(call: &mut Call, ctx: &Context) {
+    if control!(by_descriptor) != 0 {
         return;
     }
     let sk: *const u8 = ctx.arg(0);
@@ -172,8 +185,8 @@ fn note_attempt(call: &mut Call, ctx: &BtfTracePointContext) {
 }
 
 /// Bytes are copied out of a packet.
-#[btf_tracepoint(function = "skb_copy_datagram_iovec")]
-pub fn skb_copy_datagram_iovec(_ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn skb_copy_datagram_iovec(_ctx: Context) -> i32 {
     let tid = current_tid();
     if let Some(t) = slots::thread(tid) {
         // SAFETY: a non-null pointer into the map; a read of the owner part by the owner.
@@ -183,11 +196,7 @@ pub fn skb_copy_datagram_iovec(_ctx: BtfTracePointContext) -> i32 {
     }
     with_thread(tid, |t, at| {
         arrived(t, at, Before::InCall);
-        let needed = calls_untraced() || t.sched == Sched::Unseen as u8;
-        let call = if needed { current_registers() } else { Registers::NONE };
-        if calls_untraced() {
-            inferred::shown(t, call, at.now, at.control.log_calls != 0);
-        }
+        let call = if t.sched == Sched::Unseen as u8 { current_registers() } else { Registers::NONE };
         ledger::first_byte(t, at.start, at.now, call, &mut PerCpu);
     });
     0
@@ -196,16 +205,19 @@ pub fn skb_copy_datagram_iovec(_ctx: BtfTracePointContext) -> i32 {
 /// The saved registers of the current task.
 #[inline(always)]
 fn current_registers() -> Registers {
-    // SAFETY: the helper takes a trusted task and returns a `pt_regs` that the verifier knows.
-    let saved = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf().cast()) } as *const u8;
+    // SAFETY: the current task, and its `pt_regs`.
+    let saved = unsafe { saved_registers(current_task()) };
+    if !are_known(saved) {
+        return Registers::NONE;
+    }
     // SAFETY: as above.
     let nr = unsafe { direct::<u64>(saved, regs::ORIG_AX as u32) };
     registers(saved, nr as u32)
 }
 
 /// A CPU turns from one thread to another.
-#[btf_tracepoint(function = "sched_switch")]
-pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn sched_switch(ctx: Context) -> i32 {
     let prev: *const u8 = ctx.arg(1);
     // SAFETY: arguments 1 and 2 are `struct task_struct *`.
     let tid = unsafe { direct::<u32>(prev, offset!(task_pid)) };
@@ -213,17 +225,24 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
         let preempt: u64 = ctx.arg(0);
         let prev_state: u64 = ctx.arg(3);
         let seed = if is_new(t) { saved_call(ctx.arg(1)) } else { Registers::NONE };
+        let untold = is_new(t) && !are_learned();
         let stamps = stamps(prev);
         arrived(t, at, Before::Saved);
         if calls_untraced() && !is_new(t) && t.flags & flag::KERNEL_IO == 0 {
             let asleep = preempt & 1 == 0 && prev_state != 0;
-            inferred::shown(t, saved_call(ctx.arg(1)), at.now, at.control.log_calls != 0);
+            inferred::shown(t, saved_call(ctx.arg(1)), at.now, control!(log_calls) != 0);
             if asleep && t.call.active_class().is_ready() {
                 // SAFETY: the record of the current thread.
                 unsafe { readiness::wait_entered(t) };
             }
         }
-        let off = if preempt & 1 != 0 { Off::Preempted } else { left(t, prev, prev_state as u32, seed) };
+        let off = match preempt & 1 {
+            0 => match left(t, prev, prev_state as u32, seed) {
+                Off::Asleep(_) if untold => Off::Asleep(Account::Unknown),
+                off => off,
+            },
+            _ => Off::Preempted,
+        };
         ledger::switch_out(t, at.start, at.now, off, seed, stamps, &mut PerCpu);
     });
     let next: *const u8 = ctx.arg(2);
@@ -231,7 +250,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     let tid = unsafe { direct::<u32>(next, offset!(task_pid)) };
     with_thread(tid, |t, at| {
         let seed = if is_new(t) { seed_of(ctx.arg(2), scalar(&ctx, 2)) } else { Seed::NONE };
-        let queued_at = Stamps::in_our_clock(stamps(next).last_queued, t, at.control.rq_offset);
+        let queued_at = stamps(next).woken_at(t, control!(rq_offset));
         let asleep = t.sched == Sched::Asleep as u8;
         ledger::switch_in(t, at.start, at.now, seed, queued_at, &mut PerCpu);
         if calls_untraced() && asleep {
@@ -253,8 +272,11 @@ fn is_new(t: &Thread) -> bool {
 #[inline(always)]
 fn saved_call(task: *const u8) -> Registers {
     // SAFETY: `task` is an argument of the hook, which the verifier trusts.
-    let saved = unsafe { bpf_task_pt_regs(task.cast_mut().cast()) } as *const u8;
-    // SAFETY: the helper returns a `pt_regs` that the verifier knows.
+    let saved = unsafe { saved_registers(task) };
+    if !are_known(saved) {
+        return Registers::NONE;
+    }
+    // SAFETY: a `pt_regs` that the verifier knows.
     let nr = unsafe { direct::<i64>(saved, regs::ORIG_AX as u32) };
     if nr < 0 { Registers::NONE } else { registers(saved, nr as u32) }
 }
@@ -304,16 +326,14 @@ fn arrived(t: &mut Thread, at: Moment, before: Before) {
 unsafe extern "C" fn thread_recover(t: *mut Thread, now: u64, before: u32) -> u32 {
     // SAFETY: see above.
     let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
-    let Some(control) = slots::control() else { return 0 };
-    // SAFETY: the helper returns a `task_struct` that the verifier knows.
-    let task: *const u8 = unsafe { bpf_get_current_task_btf() }.cast();
+    let task = current_task();
     let call = match before {
         1 => current_registers(),
         2 => saved_call(task),
         _ => Registers::NONE,
     };
     let seed = if is_new(t) { seed_in(calls::current(), call) } else { Seed::NONE };
-    ledger::arrive_unseen(t, control.start, now, stamps(task), control.rq_offset, seed, &mut PerCpu);
+    ledger::arrive_unseen(t, control!(start), now, stamps(task), control!(rq_offset), seed, &mut PerCpu);
     0
 }
 
@@ -326,14 +346,15 @@ fn seed_of(task: *const u8, address: Kernel) -> Seed {
 /// Argument `n` of a hook as a plain number: the verifier knows the argument itself to be a pointer, and a function that
 /// it verifies by itself takes numbers only.
 #[inline(always)]
-fn scalar(ctx: &BtfTracePointContext, n: u32) -> Kernel {
+fn scalar(ctx: &Context, n: u32) -> Kernel {
     field(ctx.as_ptr() as u64, n * 8)
 }
 
 #[inline(always)]
 fn seed_in(task: Kernel, call: Registers) -> Seed {
     if !call.is_call() {
-        return Seed::NONE;
+        let account = if are_learned() { Seed::NONE.account } else { Account::Unknown };
+        return Seed { account, ..Seed::NONE };
     }
     let class = class_of(call.nr);
     let facts = SleepFacts {
@@ -355,6 +376,17 @@ fn kind_of(task: Kernel, class: CallClass, fd: u64) -> FileKind {
     }
 }
 
+/// [`kind_of`], where the verifier knows the task.
+#[inline(always)]
+fn kind_behind(task: *const u8, class: CallClass, fd: u64) -> FileKind {
+    if matches!(class, CallClass::Read | CallClass::Write | CallClass::Splice) {
+        // SAFETY: an argument of the hook.
+        file::kind(unsafe { file::behind(task, fd) })
+    } else {
+        FileKind::Unknown
+    }
+}
+
 /// How a thread left its CPU without being pushed off.
 #[inline(always)]
 fn left(t: &mut Thread, prev: *const u8, prev_state: u32, seed: Registers) -> Off {
@@ -366,10 +398,11 @@ fn left(t: &mut Thread, prev: *const u8, prev_state: u32, seed: Registers) -> Of
     } else {
         (t.call.active_class(), t.call.args[0], t.call.has(call_flag::NO_DESCRIPTORS))
     };
-    let iowait: u8 = field(prev as u64, offset!(task_iowait));
+    // SAFETY: `prev` is an argument of the hook.
+    let iowait = unsafe { direct::<u8>(prev, offset!(task_iowait)) };
     Off::Asleep(sleep_account(SleepFacts {
         class,
-        kind: kind_of(calls::current(), class, fd),
+        kind: kind_behind(prev, class, fd),
         state: prev_state,
         iowait: iowait >> (offset!(iowait_bit) & 7) & 1 != 0,
         no_descriptors,
@@ -389,8 +422,8 @@ fn signal_keeps_running(prev: *const u8, prev_state: u32) -> bool {
 }
 
 /// Somebody wakes a thread: all that is written is its mailbox.
-#[btf_tracepoint(function = "sched_waking")]
-pub fn sched_waking(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn sched_waking(ctx: Context) -> i32 {
     let task: *const u8 = ctx.arg(0);
     // SAFETY: the argument is a `struct task_struct *`.
     let tid = unsafe { direct::<u32>(task, offset!(task_pid)) };
@@ -402,14 +435,12 @@ pub fn sched_waking(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// A thread or process is born; this also sees io-wq and SQPOLL threads, which `sched_process_fork` does not.
-#[btf_tracepoint(function = "task_newtask")]
-pub fn task_newtask(ctx: BtfTracePointContext) -> i32 {
-    if !slots::is_target(current_tid()) {
-        return 0;
-    }
+#[hook]
+pub fn task_newtask(ctx: Context) -> i32 {
+    let Some(maker) = slots::thread(current_tid()) else { return 0 };
     let clone_flags: u64 = ctx.arg(1);
-    let Some(control) = slots::control() else { return 0 };
-    if clone_flags & CLONE_THREAD == 0 && control.follow == 0 {
+    let joins = clone_flags & CLONE_THREAD != 0;
+    if !joins && control!(follow) == 0 {
         return 0;
     }
     let task: *const u8 = ctx.arg(0);
@@ -421,80 +452,63 @@ pub fn task_newtask(ctx: BtfTracePointContext) -> i32 {
             direct::<u32>(task, offset!(task_flags)),
         )
     };
-    adopt(tid, tgid, flags & PF_KERNEL_IO != 0);
+    let Some((slot, t)) = slots::fresh() else { return 0 };
+    // SAFETY: a new record that nobody else knows; that of the current thread, in an event of its own.
+    let (t, maker) = unsafe { (&mut *t, &mut *maker) };
+    programs::born(t, tgid, flags & PF_KERNEL_IO != 0, joins.then_some(maker));
+    // SAFETY: as above; the id comes last, since it tells user space that the slot is in use.
+    unsafe { (&raw mut t.tid).write_volatile(tid) };
+    slots::give(tid, slot);
+    // SAFETY: the verifier trusts the argument.
+    stacks::remember(unsafe { saved_registers(task) }, slot);
     0
 }
 
-#[inline(always)]
-fn adopt(tid: u32, tgid: u32, kernel_io: bool) {
-    let Ok(Some(slot)) = FREE_SLOTS.pop() else {
-        PerCpu.lose(Loss::SlotsExhausted);
-        return;
-    };
-    let Some(t) = SLOTS.get_ptr_mut(slot) else { return };
-    // SAFETY: user space hands out zeroed slots that nobody else knows.
-    let t = unsafe { &mut *t };
-    t.sleep = Account::Unknown as u8;
-    t.tgid = tgid;
-    t.call.state = CallState::None as u8;
-    if calls_untraced() {
-        t.flags |= flag::UNSPLIT;
-    }
-    if let Some(at) = slots::moment() {
-        ledger::birth(t, at.now, kernel_io);
-        if calls_untraced() {
-            t.call.state = CallState::None as u8;
-        }
-    } else if kernel_io {
-        t.flags |= flag::KERNEL_IO;
-    }
-    // SAFETY: as above; the id comes last, since it tells user space that the slot is in use.
-    unsafe { (&raw mut t.tid).write_volatile(tid) };
-    if TID_SLOT.set(tid, slot, 0).is_err() {
-        PerCpu.lose(Loss::MapFull);
-    }
-}
-
-/// exec from another thread than the first: it takes over the id of the process.
-#[btf_tracepoint(function = "sched_process_exec")]
-pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
+/// A program is executed. Mostly it gets a record of its own; exec from another thread than the first takes over the id
+/// of the process.
+#[hook]
+pub fn sched_process_exec(ctx: Context) -> i32 {
     let old: u32 = ctx.arg(1);
     let task: *const u8 = ctx.arg(0);
     // SAFETY: the first argument is a `struct task_struct *`.
     let new = unsafe { direct::<u32>(task, offset!(task_pid)) };
-    if old == new {
+    if old != new && !slots::hand_over(old, new) {
         return 0;
     }
-    let Some(slot) = TID_SLOT.get(old).copied() else { return 0 };
-    if slot == 0 {
-        return 0;
+    let mut slot = 0;
+    with_thread(new, |t, at| {
+        arrived(t, at, Before::Saved);
+        // SAFETY: the record of the current thread.
+        slot = unsafe { programs::executed(t, new, at.now) };
+    });
+    if slot != 0 {
+        slots::give(new, slot);
+        // SAFETY: the verifier trusts the current task.
+        stacks::remember(unsafe { saved_registers(current_task()) }, slot);
     }
-    let moved = TID_SLOT.set(old, 0, 0).and_then(|()| TID_SLOT.set(new, slot, 0));
-    if moved.is_err() {
-        PerCpu.lose(Loss::MapFull);
-    }
-    with_thread(new, |t, _| t.tid = new);
     0
 }
 
 /// A thread ends.
-#[btf_tracepoint(function = "sched_process_exit")]
-pub fn sched_process_exit(_ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn sched_process_exit(_ctx: Context) -> i32 {
     let tid = current_tid();
     with_thread(tid, |t, at| {
         arrived(t, at, Before::Unknown);
         ledger::die(t, at.start, at.now, &mut PerCpu);
         t.comm = bpf_get_current_comm().unwrap_or_default();
     });
-    if slots::is_target(tid) && TID_SLOT.set(tid, 0, 0).is_err() {
-        PerCpu.lose(Loss::MapFull);
+    // SAFETY: the verifier trusts the current task.
+    stacks::forget(unsafe { saved_registers(current_task()) });
+    if slots::is_target(tid) {
+        slots::give(tid, 0);
     }
     0
 }
 
 /// A signal is generated, in the context of whoever sends it.
-#[btf_tracepoint(function = "signal_generate")]
-pub fn signal_generate(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn signal_generate(ctx: Context) -> i32 {
     let sig: i32 = ctx.arg(0);
     let task: *const u8 = ctx.arg(2);
     // SAFETY: the argument is a `struct task_struct *`.
@@ -504,8 +518,8 @@ pub fn signal_generate(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// A signal is delivered to a handler of the current thread.
-#[btf_tracepoint(function = "signal_deliver")]
-pub fn signal_deliver(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn signal_deliver(ctx: Context) -> i32 {
     with_thread(current_tid(), |t, at| {
         arrived(t, at, Before::Unknown);
         signals::delivered(t, ctx.arg(0), scalar(&ctx, 1), at.now);
@@ -514,43 +528,43 @@ pub fn signal_deliver(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// A ring is made.
-#[btf_tracepoint(function = "io_uring_create")]
-pub fn io_uring_create(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn io_uring_create(ctx: Context) -> i32 {
     uring::ring_made(scalar(&ctx, 1), ctx.arg(4));
     0
 }
 
 /// A request is submitted: `io_uring_submit_req`, before 6.4 `io_uring_submit_sqe`.
-#[btf_tracepoint(function = "io_uring_submit_req")]
-pub fn io_uring_submit(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn io_uring_submit(ctx: Context) -> i32 {
     uring::request_submitted(scalar(&ctx, 0));
     0
 }
 
 /// The kernel begins to wait for readiness on behalf of a request.
-#[btf_tracepoint(function = "io_uring_poll_arm")]
-pub fn io_uring_poll_arm(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn io_uring_poll_arm(ctx: Context) -> i32 {
     uring::request_armed(scalar(&ctx, 0));
     0
 }
 
 /// Task work is added, as when such a wait ends: so multishot requests older than the trace become known.
-#[btf_tracepoint(function = "io_uring_task_add")]
-pub fn io_uring_task_add(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn io_uring_task_add(ctx: Context) -> i32 {
     uring::request_armed(scalar(&ctx, 0));
     0
 }
 
 /// A request is handed to io-wq.
-#[btf_tracepoint(function = "io_uring_queue_async_work")]
-pub fn io_uring_queue_async_work(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn io_uring_queue_async_work(ctx: Context) -> i32 {
     uring::request_queued(scalar(&ctx, 0));
     0
 }
 
 /// A completion is posted, in the context of whoever finished the request.
-#[btf_tracepoint(function = "io_uring_complete")]
-pub fn io_uring_complete(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn io_uring_complete(ctx: Context) -> i32 {
     // Where no event says that a receive has copied, its completion does.
     with_thread(current_tid(), |t, at| ledger::ring_copied(t, at.now, &mut PerCpu));
     let (ring, req) = (scalar(&ctx, 0), scalar(&ctx, 1));
@@ -565,8 +579,8 @@ pub fn io_uring_complete(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// Task work has been done. A spinning SQPOLL thread says so millions of times a second, with a count of 0.
-#[btf_tracepoint(function = "io_uring_task_work_run")]
-pub fn io_uring_task_work_run(ctx: BtfTracePointContext) -> i32 {
+#[hook]
+pub fn io_uring_task_work_run(ctx: Context) -> i32 {
     let count: u32 = ctx.arg(1);
     if count == 0 || calls_untraced() {
         return 0;

@@ -1,7 +1,10 @@
 //! The maps, and the read-only global with the kernel's offsets.
 
+use core::cell::UnsafeCell;
+
 use aya_ebpf::{
-    macros::map,
+    btf_maps::{self, ArrayOfMaps},
+    macros::{btf_map, map},
     maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf},
 };
 use trace_common::{
@@ -12,16 +15,17 @@ use trace_common::{
     kernel::{Control, MISSING, Offsets},
     loss::{Loss, Losses, Sink},
     signal::Signals,
+    slot::{CHUNK, CHUNKS, MOST},
     thread::Thread,
     timeline::{self, Entry, Note},
     turn::{PARTS, Part, Spent, Turns},
     uring::{Multishot, RequestKey, Ring},
 };
 
-use crate::read::offset;
+use crate::{read::offset, stacks::PLACES};
 
 /// `BPF_F_MMAPABLE`: user space reads the records without a system call.
-const MMAPABLE: u32 = 1 << 10;
+const MMAPABLE: usize = 1 << 10;
 
 /// Where this kernel keeps its fields; user space overrides it before loading.
 #[unsafe(no_mangle)]
@@ -30,15 +34,18 @@ pub static OFFSETS: Offsets = Offsets::UNSET;
 /// Slot of a thread by thread id; 0 for none. As long as `pid_max`.
 #[map]
 pub static TID_SLOT: Array<u32> = Array::with_max_entries(32_768, 0);
-/// Records of threads. Slot 0 is not used.
-#[map]
-pub static SLOTS: Array<Thread> = Array::with_max_entries(4_096, MMAPABLE);
+/// Records of threads, in chunks that user space adds while the target grows. All have the length that is named here, so
+/// that the verifier puts the look-up in line (`array_map_meta_equal`, `kernel/bpf/arraymap.c`). Slot 0 is not used.
+#[btf_map]
+pub static SLOTS: ArrayOfMaps<btf_maps::Array<Thread, { CHUNK as usize }, MMAPABLE>, { CHUNKS as usize }> =
+    ArrayOfMaps::new();
 /// Zeroed slots for threads to come.
 #[map]
-pub static FREE_SLOTS: Queue<u32> = Queue::with_max_entries(4_096, 0);
-/// The window and the switches.
-#[map]
-pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
+pub static FREE_SLOTS: Queue<u32> = Queue::with_max_entries(MOST, 0);
+/// The window and the switches, in a map of its own, which user space writes.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".data.control")]
+pub static CONTROL: Shared<Control> = Shared::new(Control::SHUT);
 /// Connections by `struct sock *`.
 #[map]
 pub static CONNS: LruHashMap<u64, Conn> = LruHashMap::with_max_entries(16_384, 0);
@@ -90,6 +97,31 @@ pub static LOGGED: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 /// The timeline. A page, the least that a ring can be: user space makes it larger if one is recorded.
 #[map]
 pub static TIMELINE: RingBuf = RingBuf::with_byte_size(1 << 12, 0);
+
+/// What is remembered of kernel stacks; see [`crate::stacks`].
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.stacks")]
+pub static STACKS: Shared<[u64; PLACES]> = Shared::new([0; PLACES]);
+
+/// A global that somebody else writes, too: a load of it is never folded.
+#[repr(transparent)]
+pub struct Shared<T>(UnsafeCell<T>);
+
+// SAFETY: it gives out pointers only, and all access is volatile.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// With an initial value.
+    pub const fn new(value: T) -> Shared<T> {
+        Shared(UnsafeCell::new(value))
+    }
+
+    /// Where it is.
+    #[inline(always)]
+    pub const fn get(&self) -> *mut T {
+        self.0.get()
+    }
+}
 
 /// `BPF_RB_NO_WAKEUP`: user space looks by itself.
 const NO_WAKEUP: u64 = 1;

@@ -31,7 +31,7 @@ pub trait Plain: Copy {
 macro_rules! plain {
     ($($t:ty = $zero:expr),*) => { $(impl Plain for $t { const ZERO: Self = $zero; })* };
 }
-plain!(u8 = 0, u16 = 0, u32 = 0, u64 = 0, [u8; 4] = [0; 4], [u8; 16] = [0; 16]);
+plain!(u8 = 0, u16 = 0, u32 = 0, u64 = 0, i64 = 0, [u8; 4] = [0; 4], [u8; 16] = [0; 16]);
 
 /// The `T` at `base + offset`; zero if the field is missing, the base null or the memory unreadable.
 ///
@@ -51,15 +51,4 @@ pub fn field<T: Plain>(base: Kernel, offset: u32) -> T {
         }
     }
     value
-}
-
-/// The `T` at `base + offset`, where `base` is a pointer that the verifier knows by its BTF type (an argument of a
-/// `tp_btf` program): a plain load, without a helper.
-///
-/// # Safety
-/// `base` must be such a pointer.
-#[inline(always)]
-pub unsafe fn direct<T>(base: *const u8, offset: u32) -> T {
-    // SAFETY: the verifier checks type and offset of this very load.
-    unsafe { core::ptr::read_volatile(base.add(offset as usize).cast::<T>()) }
 }

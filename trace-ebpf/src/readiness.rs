@@ -2,9 +2,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::{
-    bpf_get_current_task, bpf_get_current_task_btf, bpf_loop, bpf_probe_read_user, bpf_task_pt_regs,
-};
+use aya_ebpf::helpers::{bpf_get_current_task, bpf_loop, bpf_probe_read_user};
 use trace_common::{
     call::flag as call_flag,
     conn::{Cover, Epoll},
@@ -18,8 +16,9 @@ use trace_common::{
 
 use crate::{
     conns, file,
+    kind::{are_known, current_task, direct, saved_registers},
     maps::{EPOLLS, PerCpu},
-    read::{Kernel, direct, field, offset},
+    read::{Kernel, field, offset},
 };
 
 /// Descriptors of one poll or select that are looked at.
@@ -144,7 +143,15 @@ fn timeout(class: CallClass, nr: u32, args: &[u64; 4]) -> Timeout {
         CallClass::Epoll if nr != NR_EPOLL_PWAIT2 => return of_milliseconds(args[3]),
         CallClass::Poll => args[2],
         CallClass::Epoll => args[3],
-        _ => fifth_argument(),
+        _ => {
+            // The fifth argument of select. SAFETY: the current task, and its `pt_regs`.
+            let saved = unsafe { saved_registers(current_task()) };
+            if !are_known(saved) {
+                return Timeout::Unknown;
+            }
+            // SAFETY: as above.
+            unsafe { direct::<u64>(saved, regs::R8 as u32) }
+        }
     };
     if at == 0 {
         return Timeout::Infinite;
@@ -163,16 +170,6 @@ fn of_milliseconds(timeout: u64) -> Timeout {
         0 => Timeout::Zero,
         1.. => Timeout::Finite,
         _ => Timeout::Infinite,
-    }
-}
-
-/// The fifth argument of the current task's call: the timeout of select.
-#[inline(always)]
-fn fifth_argument() -> u64 {
-    // SAFETY: the helper takes a trusted task and returns a `pt_regs` that the verifier knows.
-    unsafe {
-        let saved = bpf_task_pt_regs(bpf_get_current_task_btf().cast()) as *const u8;
-        direct::<u64>(saved, regs::R8 as u32)
     }
 }
 

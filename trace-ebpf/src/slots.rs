@@ -4,35 +4,87 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use trace_common::{
     kernel::{Control, MISSING},
     loss::{Loss, Sink},
+    slot,
     thread::Thread,
 };
 
 use crate::{
-    maps::{CONTROL, PerCpu, SLOTS, TID_SLOT},
+    maps::{FREE_SLOTS, PerCpu, SLOTS, TID_SLOT},
     read::offset,
 };
+
+/// The slot of thread `tid`; 0 if it does not belong to the target.
+#[inline(always)]
+pub fn slot_of(tid: u32) -> u32 {
+    TID_SLOT.get(tid).copied().unwrap_or(0)
+}
 
 /// The record of thread `tid`, if it belongs to the target.
 #[inline(always)]
 pub fn thread(tid: u32) -> Option<*mut Thread> {
-    let slot = *TID_SLOT.get(tid)?;
-    if slot == 0 {
-        return None;
+    match slot_of(tid) {
+        0 => None,
+        slot => record(slot),
     }
-    SLOTS.get_ptr_mut(slot)
+}
+
+/// The record in slot `slot`.
+#[inline(always)]
+pub fn record(slot: u32) -> Option<*mut Thread> {
+    SLOTS.get_value_ptr_mut(slot::chunk(slot), &slot::place(slot))
+}
+
+/// A slot with its record, all zeroes, that nobody else knows; none is a loss.
+#[inline(always)]
+pub fn fresh() -> Option<(u32, *mut Thread)> {
+    let Ok(Some(slot)) = FREE_SLOTS.pop() else {
+        PerCpu.lose(Loss::SlotsExhausted);
+        return None;
+    };
+    Some((slot, record(slot)?))
+}
+
+/// Makes the record in `slot` that of thread `tid`; 0 for none.
+#[inline(always)]
+pub fn give(tid: u32, slot: u32) {
+    if TID_SLOT.set(tid, slot, 0).is_err() {
+        PerCpu.lose(Loss::MapFull);
+    }
+}
+
+/// The thread known as `old` is `new` from now on; `false` if it is none of the target's.
+#[inline(always)]
+pub fn hand_over(old: u32, new: u32) -> bool {
+    let slot = slot_of(old);
+    if slot == 0 {
+        return false;
+    }
+    give(old, 0);
+    give(new, slot);
+    // Inside the window it may get another record, and this one keep the id that it had.
+    if moment().is_none()
+        && let Some(t) = record(slot)
+    {
+        // SAFETY: a non-null pointer into the map; the owner part, in an event of the thread's own.
+        unsafe { (&raw mut (*t).tid).write_volatile(new) };
+    }
+    true
 }
 
 /// Whether thread `tid` belongs to the target.
 #[inline(always)]
 pub fn is_target(tid: u32) -> bool {
-    TID_SLOT.get(tid).is_some_and(|slot| *slot != 0)
+    slot_of(tid) != 0
 }
 
-/// The window and the switches.
-#[inline(always)]
-pub fn control() -> Option<&'static Control> {
-    CONTROL.get(0)
+/// One field of [`CONTROL`].
+macro_rules! control {
+    ($field:ident) => {
+        // SAFETY: a load within a global; user space writes whole words.
+        unsafe { (&raw const (*$crate::maps::CONTROL.get()).$field).read_volatile() }
+    };
 }
+pub(crate) use control;
 
 /// Where an event stands in the window.
 #[derive(Clone, Copy)]
@@ -41,17 +93,18 @@ pub struct Moment {
     pub start: u64,
     /// Time of the event.
     pub now: u64,
-    /// The switches.
-    pub control: &'static Control,
 }
 
 /// The present moment, if the window is open.
 #[inline(always)]
 pub fn moment() -> Option<Moment> {
-    let control = control()?;
+    let start = control!(start);
+    if start == 0 {
+        return None;
+    }
     // SAFETY: the helper has no preconditions.
-    let now = control.clamp(unsafe { bpf_ktime_get_ns() })?;
-    Some(Moment { start: control.start, now, control })
+    let now = unsafe { bpf_ktime_get_ns() };
+    Control::is_open(start, control!(end), now).then_some(Moment { start, now })
 }
 
 /// Whether system calls are not traced (tier `sched`). The verifier knows the answer, and removes what is not needed.
@@ -60,10 +113,17 @@ pub fn calls_untraced() -> bool {
     offset!(calls_untraced) != MISSING
 }
 
-/// Calls `f` with the record of thread `tid`, inside a write section that readers can see.
+/// Calls `f` with the record of thread `tid`, if it belongs to the target.
 #[inline(always)]
 pub fn with_thread(tid: u32, f: impl FnOnce(&mut Thread, Moment)) {
-    let Some(record) = thread(tid) else { return };
+    if let Some(record) = thread(tid) {
+        with_record(record, f);
+    }
+}
+
+/// Calls `f` with a record, inside a write section that readers can see.
+#[inline(always)]
+pub fn with_record(record: *mut Thread, f: impl FnOnce(&mut Thread, Moment)) {
     let Some(moment) = moment() else { return };
     // SAFETY: the owner part has one writer at a time: the thread's own events and the switches that take it off or
     // put it on a CPU; tracing programs run with preemption off. What breaks this is counted below.

@@ -43,6 +43,7 @@ pub extern "C" fn ring_made(ctx: Kernel, setup: u32) -> u32 {
         ring.tid = id as u32;
         ring.setup = setup;
         ring.made_here = 1;
+        ring.made_at = slots::moment().map_or(0, |at| at.now);
     })
 }
 

@@ -10,21 +10,19 @@ mod measure;
 mod saved;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::{
     ArgAction, ArgGroup, Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
     ValueEnum,
 };
 
-use crate::kernel::btf::VMLINUX;
 use crate::report::Format;
 pub use about::{CompletionsArgs, ManArgs, SchemaArgs};
 pub use again::ReportArgs;
 pub use command::RunArgs;
 pub use faults::FaultArgs;
 pub use look::{DoctorArgs, FormatArgs, ListArgs};
-pub use measure::{MeasureArgs, ReportFormatArg, TierArg, WriteArgs};
+pub use measure::{MeasureArgs, ReportFormatArg, TierArg, TypesArgs, WriteArgs};
 pub use saved::{CheckArgs, DiffArgs, ExplainArgs, RedactArgs};
 
 /// Which of Stevens' five I/O models a running process uses, which server model, and where its threads' time
@@ -181,9 +179,9 @@ pub struct DemoArgs {
     /// Nothing on stderr but errors
     #[arg(short, long)]
     pub quiet: bool,
-    /// The kernel's own types
-    #[arg(long, hide = true, value_name = "PATH", default_value = VMLINUX)]
-    pub btf: PathBuf,
+    /// Where the kernel's types are.
+    #[command(flatten)]
+    pub types: TypesArgs,
 }
 
 const DEMO_EXAMPLES: &str = "\

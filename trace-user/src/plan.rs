@@ -134,7 +134,7 @@ fn options(measure: MeasureArgs) -> Options {
         tier,
         max_overhead,
         calls,
-        btf,
+        types,
         by_descriptor,
         faults,
         timeline: _,
@@ -142,6 +142,7 @@ fn options(measure: MeasureArgs) -> Options {
     } = measure;
     Options {
         pids: Vec::new(),
+        chosen: Vec::new(),
         held: false,
         follow: !no_follow,
         duration,
@@ -157,7 +158,7 @@ fn options(measure: MeasureArgs) -> Options {
         auto: matches!(tier, TierArg::Auto),
         max_overhead,
         lowered: None,
-        btf,
+        btf: types.btf,
         ahead: None,
         faults: faults.into(),
     }

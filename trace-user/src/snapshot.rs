@@ -5,6 +5,7 @@
 mod event_loop;
 mod exchange;
 pub mod file;
+mod process;
 mod sampled;
 pub mod timeline;
 mod trust;
@@ -21,6 +22,7 @@ use trace_common::uring::Ways;
 
 pub use event_loop::{EventLoop, Iteration};
 pub use exchange::{Handovers, Peer, Turns};
+pub use process::{Container, Listener, Process, Program, Runtime};
 pub use sampled::{Sampled, SampledWidth, Seen, Step, ThreadSamples, is_sampled};
 pub use trust::{Calibration, Cost};
 
@@ -35,12 +37,13 @@ pub struct Snapshot {
     pub window: Window,
     /// Process ids that were asked for.
     pub pids: Vec<u32>,
-    /// Processes seen in the window, by pid.
+    /// Processes seen in the window, by pid; one for each program that they ran in it.
     pub processes: Vec<Process>,
     /// Further ones, of which nothing is left but their sum: their threads ended, and were added to those of another process.
     #[serde(default)]
     pub processes_summed: u64,
-    /// Threads alive at the end, and those that ended within the window, by process and thread id.
+    /// Threads alive at the end, and those that ended within the window, by program and thread id. Who executes a program
+    /// is a thread of both.
     pub threads: Vec<Thread>,
     /// Connections seen, as far as the table held them.
     pub connections: Vec<Connection>,
@@ -134,34 +137,6 @@ pub enum EndedBy {
     Open,
 }
 
-/// One process of the target.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Process {
-    /// Process id in the initial namespace.
-    pub pid: u32,
-    /// Its name; a string of the target, not to be trusted.
-    pub comm: String,
-    /// Path of its executable, if it could be read; not to be trusted.
-    pub exe: Option<String>,
-    /// Whether it lives at the end of the window.
-    pub alive: bool,
-    /// Whether it holds a listening TCP socket; `None` where that could not be read.
-    #[serde(default)]
-    pub listens: Option<bool>,
-    /// Those sockets.
-    #[serde(default)]
-    pub listeners: Vec<Listener>,
-}
-
-/// A listening TCP socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listener {
-    /// Its port.
-    pub port: u16,
-    /// Its inode: processes that share the socket have the same, several sockets on one port have several.
-    pub inode: u64,
-}
-
 /// One thread of the target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Thread {
@@ -169,6 +144,9 @@ pub struct Thread {
     pub tid: u32,
     /// Process id.
     pub pid: u32,
+    /// Which program of its process it is of: its [`Process::epoch`].
+    #[serde(default)]
+    pub epoch: u32,
     /// Its name; not to be trusted.
     pub comm: String,
     /// Whether it was born within the window.
@@ -384,6 +362,9 @@ pub struct Connection {
     pub address: String,
     /// Process that received last.
     pub pid: u32,
+    /// Which program of that process it was.
+    #[serde(default)]
+    pub epoch: u32,
     /// Thread that received last.
     pub tid: u32,
     /// How often the receiving thread changed.
@@ -535,6 +516,11 @@ impl Thread {
         self.sent_bytes += other.sent_bytes;
         self.sleeps += other.sleeps;
         self.preemptions += other.preemptions;
+    }
+
+    /// The program that it is of.
+    pub fn program(&self) -> Program {
+        (self.pid, self.epoch)
     }
 
     /// Time in `account`, ns.

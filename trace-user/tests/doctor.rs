@@ -175,7 +175,7 @@ fn doctor_names_the_kernels_missing_types_as_attach_does() {
     test_alone!();
     let (code, diagnosis) = json(Command::new(trace()).args(words("doctor --json --btf /nonexistent")));
     assert_eq!((code, diagnosis["outlook"]["exit_code"].as_i64()), (Some(7), Some(7)), "{diagnosis:#}");
-    assert!(diagnosis["outlook"]["blocked"]["what"].as_str().unwrap().contains("/nonexistent"));
+    assert!(diagnosis["outlook"]["blocked"]["why"].as_str().unwrap().contains("/nonexistent"));
 }
 
 #[test]

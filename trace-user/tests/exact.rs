@@ -3,18 +3,15 @@
 
 mod support;
 
-use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpStream};
-use std::time::Duration;
-
 use clap::ValueEnum as _;
 use fixtures::load::Pattern;
 use fixtures::record::Call as OwnCall;
 use fixtures::{Mode, SleepIn};
+use support::asleep;
 use support::built::{Built, FIXTURES, is_surely};
-use support::machine::{by_machine, is_guest, last_cpu, median, now_ns, once_of_three, slope};
+use support::machine::{by_machine, is_guest, last_cpu, median, once_of_three, slope};
 use support::observe::{Observed, Workload, both_ways};
-use support::programs::{load, serve, wait_until_in};
+use support::programs::serve;
 use support::test_alone;
 use support::tracer::Tracer;
 
@@ -110,83 +107,22 @@ fn epoll_over_fifty_connections_is_multiplexing() {
     });
 }
 
-/// The calls to sleep in, and the account of each.
-const SLEEPS: [(SleepIn, &str); 8] = [
-    (SleepIn::Accept, "wait_accept"),
-    (SleepIn::Recv, "wait_data"),
-    (SleepIn::Epoll, "wait_ready"),
-    (SleepIn::Poll, "wait_ready"),
-    (SleepIn::Select, "wait_ready"),
-    (SleepIn::Futex, "wait_futex"),
-    (SleepIn::Nanosleep, "wait_timer"),
-    (SleepIn::Pause, "wait_signal"),
-];
-
-/// Of the sleeps, those of `calls`; in a guest, where each run takes seconds, one of each account at the most.
-fn sleeps(calls: &[SleepIn]) -> impl Iterator<Item = (SleepIn, &'static str)> {
-    SLEEPS.into_iter().filter(|(call, _)| {
-        calls.contains(call) && (!is_guest() || !matches!(call, SleepIn::Poll | SleepIn::Select))
-    })
-}
-
 #[test]
 fn a_server_asleep_all_the_time_waits_the_whole_window_in_the_right_account() {
     test_alone!();
-    for (call, account) in sleeps(SleepIn::value_variants()) {
-        let server = serve(Mode::Asleep, &format!("--in {}", name_of(call)));
-        let _client = call.needs_client().then(|| load(Pattern::OpenIdle, &server, ""));
-        server.wait_until_asleep(call).unwrap();
-        let report = Tracer::attach(server.pid(), &["--duration=300ms"]).wait().report();
-        let thread = report.thread(server.ready().tid);
-        assert_eq!(thread.lived_ns, report.window.duration_ns, "{call:?}: {thread:#?}");
-        assert_eq!(thread.ledger.ns(account), thread.lived_ns, "{call:?}: {thread:#?}");
-        let in_flight = thread.in_flight.as_ref().unwrap_or_else(|| panic!("{call:?}: {thread:#?}"));
-        assert!(in_flight.before_attach, "{call:?}: {in_flight:?}");
-        assert_eq!((&*in_flight.account, in_flight.since_ns), (account, thread.lived_ns), "{call:?}");
+    for (call, account) in asleep::sleeps(SleepIn::value_variants()) {
+        asleep::throughout(call, account, "");
     }
 }
 
 #[test]
 fn of_a_sleep_that_began_before_the_window_only_the_part_inside_counts() {
     test_alone!();
-    let wakeable = [SleepIn::Accept, SleepIn::Recv, SleepIn::Epoll, SleepIn::Poll, SleepIn::Select];
     both_ways(|way| {
-        for (call, account) in sleeps(&wakeable) {
-            woken_within(call, account, way);
+        for (call, account) in asleep::sleeps(&asleep::WAKEABLE) {
+            asleep::woken_within(call, account, way);
         }
     });
-}
-
-fn name_of(call: SleepIn) -> String {
-    call.to_possible_value().unwrap().get_name().to_owned()
-}
-
-fn woken_within(call: SleepIn, account: &str, way: &str) {
-    let mut server = serve(Mode::Asleep, &format!("--linger --in {}", name_of(call)));
-    let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).unwrap();
-    let mut client = call.needs_client().then(connect);
-    server.wait_until_asleep(call).unwrap();
-    let before = now_ns();
-    let way: &[&str] = if way.is_empty() { &[] } else { &[way] };
-    let tracer = Tracer::attach(server.pid(), way);
-    let attached = now_ns();
-    // The part inside.
-    std::thread::sleep(Duration::from_millis(300));
-    match &mut client {
-        Some(client) => client.write_all(b"wake up").unwrap(),
-        None => client = Some(connect()),
-    }
-    let slept_until = server.report().unwrap().asleep.unwrap().until_ns;
-    wait_until_in(&server, SleepIn::Pause.syscalls());
-    let report = tracer.interrupt();
-    let thread = report.thread(server.ready().tid);
-    let waited = thread.ledger.ns(account);
-    println!("{call:?}: {waited} ns of {} inside, {} before", slept_until - attached, attached - before);
-    let least = Duration::from_millis(300).as_nanos() as u64;
-    assert!((least..slept_until - before).contains(&waited), "{call:?}: {waited}: {thread:#?}");
-    assert!(thread.waited_before, "{call:?}: {thread:#?}");
-    assert!(!thread.in_flight.as_ref().unwrap().before_attach, "{call:?}: {thread:#?}");
-    drop(client);
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn python_reads_the_csv_back_as_the_report_has_it() {
         assert_eq!(threads.as_array().unwrap().len(), all.len());
         for (row, thread) in threads.as_array().unwrap().iter().zip(all) {
             for (column, cell) in row.as_object().unwrap() {
-                if matches!(column.as_str(), "pid" | "process") {
+                if matches!(column.as_str(), "pid" | "process" | "epoch") {
                     continue;
                 }
                 let value = thread.pointer(&format!("/{}", column.replace('.', "/")));

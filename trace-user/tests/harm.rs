@@ -201,9 +201,24 @@ fn thousands_of_threads_that_start_and_end_are_counted_to_the_last() {
 fn an_exec_goes_on_under_the_same_id_and_loses_no_time() {
     test_alone!();
     let report = traced(&["sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exec sleep 0.3"]);
-    assert_eq!((report.target.processes, report.processes.len()), (1, 1));
-    let ledger = &report.processes[0].exited.ledger;
-    assert!(ledger.ns("user") > 0 && ledger.ns("wait_timer") >= 300_000_000, "{ledger:?}");
+    assert_eq!((report.target.processes, report.target.threads), (1, 1));
+    let [shell, sleep] = &report.processes[..] else { panic!("{:#?}", report.processes) };
+    assert_eq!((shell.pid, &*shell.comm, &*sleep.comm), (sleep.pid, "sh", "sleep"));
+    let (before, after) = (&shell.exited, &sleep.exited);
+    assert!(before.ledger.ns("user") > 0 && before.ledger.ns("wait_timer") == 0, "{before:?}");
+    assert!(after.ledger.ns("wait_timer") >= 300_000_000, "{after:?}");
+    // One ends when the other begins, and together they are as long as the process lived.
+    assert_eq!(Some(before.lived_ns), sleep.began_ns);
+    let (lived, window) = (before.lived_ns + after.lived_ns, report.window.duration_ns);
+    assert!((300_000_000..=window).contains(&lived), "{lived} of {window}");
+    row(
+        "exec",
+        &format!(
+            "two programs under one id, {:.3} s and {:.3} s",
+            before.lived_ns as f64 / 1e9,
+            after.lived_ns as f64 / 1e9
+        ),
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fixtures::Mode;
 use support::built::{FILES, FIXTURES, is_surely};
 use support::machine::{is_guest, now_ns};
-use support::observe::{Observed, both_ways};
+use support::observe::both_ways;
 use support::programs::serve;
 use support::test_alone;
 use support::tracer::Tracer;
@@ -24,24 +24,13 @@ fn every_fixture_under_load_is_recognised_with_high_confidence() {
             if fixture.mechanism.is_some() {
                 assert_eq!(verdict.mechanism.as_deref(), fixture.mechanism);
             }
-            told_as_often_as_it_says(&observed);
+            observed.told_as_often_as_it_says();
         }
     });
 }
 
 /// How long readers of files are watched.
 const FILES_WINDOW: Duration = Duration::from_millis(700);
-
-/// Signals and completions are as many as the fixture's own.
-fn told_as_often_as_it_says(observed: &Observed) {
-    let (own, seen) = (observed.fixture.totals, observed.main());
-    let signals = seen.announced.fd_signals + seen.announced.sigio_signals;
-    assert_eq!(signals, own.signals.by_io, "signals of I/O: {:?} {:?}", seen.announced, own.signals);
-    let completed = if seen.announced.receives.total() > 0 { own.receives.with_data } else { 0 };
-    assert_eq!(seen.receives.completed, completed, "{:?}", seen.receives);
-    assert_eq!(seen.announced.polls, own.ring.polls, "readiness requests: {:?}", own.ring);
-    assert_eq!(seen.storage.ring.total(), own.storage.completed, "{:?} {:?}", seen.storage, own.storage);
-}
 
 #[test]
 fn a_loop_that_spins_before_it_sleeps_is_said_to() {

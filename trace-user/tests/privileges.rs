@@ -23,6 +23,7 @@ const DAC_READ_SEARCH: u32 = 2;
 const KILL: u32 = 5;
 const SYS_PTRACE: u32 = 19;
 const SYS_ADMIN: u32 = 21;
+const BPF: u32 = 39;
 
 /// Whether this is root, who can become somebody else.
 fn is_root() -> bool {
@@ -140,9 +141,9 @@ fn wait_until_left(pid: u32, capabilities: &[u32]) {
     let wanted = format!("{:016x}", capabilities.iter().fold(0_u64, |set, c| set | 1 << c));
     let all = |name: &str, wanted: &str| of_threads(pid, name).iter().all(|found| found == wanted);
     wait_for("rights to be given up", || all("NoNewPrivs:", "1"));
-    // For an instant another one is effective, twice a second: when the kernel's statistics are switched on.
+    // For an instant another one is effective: when the statistics of the kernel are switched on, or records are made.
     wait_for("the effective rights", || all("CapEff:", &wanted));
-    let permitted = format!("{:016x}", u64::from_str_radix(&wanted, 16).unwrap() | 1 << SYS_ADMIN);
+    let permitted = format!("{:016x}", u64::from_str_radix(&wanted, 16).unwrap() | 1 << SYS_ADMIN | 1 << BPF);
     assert!(all("CapPrm:", &permitted), "{:?}, not {permitted}", of_threads(pid, "CapPrm:"));
     for set in ["CapInh:", "CapAmb:"] {
         assert!(all(set, "0000000000000000"), "{set} {:?}", of_threads(pid, set));

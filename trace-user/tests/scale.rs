@@ -42,6 +42,20 @@ fn ten_thousand_threads_are_all_measured() {
 }
 
 #[test]
+fn threads_that_come_after_the_attach_all_get_a_record() {
+    test_alone!();
+    let mut much = Much::of("scale threads --count 1 --more 12000");
+    let tracer = Tracer::attach(much.child.id(), &[]);
+    let Done { count, wall_ns, .. } = much.go();
+    let (report, ended, kib) = end(tracer);
+    println!("{count} threads within {wall_ns} ns; ended within {ended:?}, {kib} KiB resident at most");
+    assert_eq!(report.target.threads, count + 2);
+    lost_nothing(&report);
+    assert!(report.threads().all(|t| t.ledger.ns("unknown") == 0));
+    assert!(kib < MOST_KIB, "{kib} KiB");
+}
+
+#[test]
 fn fifteen_thousand_connections_are_all_kept() {
     test_alone!();
     if is_guest() {

@@ -1,4 +1,4 @@
-//! `cargo xtask build-ebpf`: builds the probes and stores the object with its manifest.
+//! `cargo xtask build-ebpf`: builds the probes and stores the objects with their manifest.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::manifest::{Manifest, OBJECT, Objects};
+use crate::manifest::{Manifest, Objects};
 use crate::toolchain::{self, DEBIAN_RUSTC, Route, Toolchain};
 use crate::{check, process, workspace};
 
@@ -16,7 +16,7 @@ pub const TARGET: &str = "bpfel-unknown-none";
 /// Options of `build-ebpf`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Write the object and its manifest here instead of trace-ebpf/prebuilt/x86_64
+    /// Write the objects and their manifest here instead of trace-ebpf/prebuilt/x86_64
     #[arg(long, value_name = "DIR", conflicts_with = "check_only")]
     output: Option<PathBuf>,
     /// Write nothing outside target: build, and fail if what is committed was made from other sources
@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Builds the probes, writes object and manifest into a directory, and returns the manifest.
+/// Builds the probes, writes objects and manifest into a directory, and returns the manifest.
 pub fn build_into(root: &Path, directory: &Path) -> Result<Manifest> {
     let toolchain = toolchain::find()?;
     println!(
@@ -50,10 +50,12 @@ pub fn build_into(root: &Path, directory: &Path) -> Result<Manifest> {
         let path = built.join(name);
         fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
     };
-    let objects = Objects { probes: read("trace-ebpf")?, floor: read("floor")? };
+    let objects = Objects { probes: read("trace-ebpf")?, raw: read("trace-raw")?, floor: read("floor")? };
     let manifest = Manifest::new(root, &objects, &toolchain)?;
     manifest.write(directory, &objects)?;
-    println!("build-ebpf: {} bytes in {}", objects.probes.len(), directory.join(OBJECT).display());
+    for (name, bytes) in objects.by_name() {
+        println!("build-ebpf: {} bytes in {}", bytes.len(), directory.join(name).display());
+    }
     Ok(manifest)
 }
 

@@ -108,7 +108,7 @@ fn announce(command: &mut Command) -> Result<()> {
     process::run(command)
 }
 
-/// Builds the object into target/bpf-rebuilt and compares it with the committed one. Other sources are an
+/// Builds the objects into target/bpf-rebuilt and compares them with the committed ones. Other sources are an
 /// error. Other bytes are reported, not refused: they change with the compiler, which moves with Debian's
 /// security updates, and with the versions of the macros' dependencies.
 ///
@@ -124,18 +124,18 @@ pub fn rebuild(root: &Path) -> Result<()> {
 /// One line about how a fresh build relates to the committed one, of the same sources.
 fn compare(committed: &Manifest, fresh: &Manifest) -> String {
     let tools = |manifest: &Manifest| {
-        let Manifest { rustc, bpf_linker, llvm, sources_sha256: _, object_sha256: _, floor_sha256: _ } =
-            manifest;
+        let Manifest { rustc, bpf_linker, llvm, .. } = manifest;
         format!("{rustc}, LLVM {llvm}, bpf-linker {bpf_linker}")
     };
-    if committed.object_sha256 == fresh.object_sha256 {
-        return "the fresh object is identical to the committed one".to_owned();
+    let objects = |manifest: &Manifest| (manifest.object_sha256.clone(), manifest.raw_sha256.clone());
+    if objects(committed) == objects(fresh) {
+        return "the fresh objects are identical to the committed ones".to_owned();
     }
     if tools(committed) == tools(fresh) {
-        return "warning: the same sources and tools made another object than the committed one".to_owned();
+        return "warning: the same sources and tools made other objects than the committed ones".to_owned();
     }
     format!(
-        "the fresh object differs from the committed one, made by {}, not {}",
+        "the fresh objects differ from the committed ones, made by {}, not {}",
         tools(committed),
         tools(fresh)
     )
@@ -149,6 +149,7 @@ mod tests {
         Manifest {
             sources_sha256: "s".into(),
             object_sha256: object.into(),
+            raw_sha256: format!("{object}, raw"),
             floor_sha256: "f".into(),
             rustc: rustc.into(),
             bpf_linker: "0.13.0".into(),

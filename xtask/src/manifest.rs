@@ -1,6 +1,6 @@
-//! The manifest of the committed object: which sources and which tools made it.
+//! The manifest of the committed objects: which sources and which tools made them.
 //!
-//! The object is committed so that nobody needs a BPF toolchain to build `trace`. The manifest is what keeps it
+//! They are committed so that nobody needs a BPF toolchain to build `trace`. The manifest is what keeps them
 //! honest: CI compares it with the sources, and rebuilds.
 
 use std::fs;
@@ -16,6 +16,9 @@ use crate::workspace;
 /// The name of the object file.
 pub const OBJECT: &str = "trace.bpf.o";
 
+/// The name of the object with the same probes as raw tracepoints.
+pub const RAW: &str = "trace-raw.bpf.o";
+
 /// The name of the object with empty programs, which `cargo xtask bench` compares with.
 pub const FLOOR: &str = "floor.bpf.o";
 
@@ -30,8 +33,17 @@ const SOURCES: [&str; 4] =
 pub struct Objects {
     /// The probes, embedded by `trace`.
     pub probes: Vec<u8>,
+    /// The probes for kernels without BTF, embedded as well.
+    pub raw: Vec<u8>,
     /// The empty programs.
     pub floor: Vec<u8>,
+}
+
+impl Objects {
+    /// Each, with the name of its file.
+    pub fn by_name(&self) -> [(&'static str, &[u8]); 3] {
+        [(OBJECT, &self.probes), (RAW, &self.raw), (FLOOR, &self.floor)]
+    }
 }
 
 /// The manifest.
@@ -41,6 +53,8 @@ pub struct Manifest {
     pub sources_sha256: String,
     /// Hash of the object file.
     pub object_sha256: String,
+    /// Hash of the object with raw tracepoints.
+    pub raw_sha256: String,
     /// Hash of the object with empty programs.
     pub floor_sha256: String,
     /// The first line of `rustc -vV`.
@@ -54,10 +68,12 @@ pub struct Manifest {
 impl Manifest {
     /// The manifest of objects just built from the sources as they are.
     pub fn new(root: &Path, objects: &Objects, toolchain: &Toolchain) -> Result<Self> {
+        let hash = |bytes: &[u8]| hex(Sha256::digest(bytes).as_slice());
         Ok(Self {
             sources_sha256: sources_sha256(root)?,
-            object_sha256: hex(Sha256::digest(&objects.probes).as_slice()),
-            floor_sha256: hex(Sha256::digest(&objects.floor).as_slice()),
+            object_sha256: hash(&objects.probes),
+            raw_sha256: hash(&objects.raw),
+            floor_sha256: hash(&objects.floor),
             rustc: toolchain.compiler.banner.clone(),
             bpf_linker: toolchain.linker.version.clone(),
             llvm: toolchain.compiler.llvm.clone(),
@@ -78,8 +94,7 @@ impl Manifest {
             fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
         };
         fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        put(OBJECT, &objects.probes)?;
-        put(FLOOR, &objects.floor)?;
+        objects.by_name().into_iter().try_for_each(|(name, bytes)| put(name, bytes))?;
         put(MANIFEST, format!("{}\n", serde_json::to_string_pretty(self)?).as_bytes())
     }
 
@@ -90,7 +105,8 @@ impl Manifest {
     pub fn verify(root: &Path, directory: &Path) -> Result<Self> {
         let manifest = Self::read(directory)?;
         let fix = "rebuild it: `cargo xtask build-ebpf`, and commit trace-ebpf/prebuilt";
-        for (name, expected) in [(OBJECT, &manifest.object_sha256), (FLOOR, &manifest.floor_sha256)] {
+        let Manifest { object_sha256, raw_sha256, floor_sha256, .. } = &manifest;
+        for (name, expected) in [(OBJECT, object_sha256), (RAW, raw_sha256), (FLOOR, floor_sha256)] {
             let path = directory.join(name);
             let object = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             let found = hex(Sha256::digest(&object).as_slice());

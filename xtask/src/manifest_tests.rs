@@ -24,6 +24,7 @@ fn manifest(root: &Path, object: &[u8]) -> Manifest {
     Manifest {
         sources_sha256: sources_sha256(root).unwrap(),
         object_sha256: hex(Sha256::digest(object).as_slice()),
+        raw_sha256: hex(Sha256::digest(RAW).as_slice()),
         floor_sha256: hex(Sha256::digest(FLOOR).as_slice()),
         rustc: String::new(),
         bpf_linker: String::new(),
@@ -70,7 +71,8 @@ fn only_the_release_profile_counts() {
 fn changed_sources_and_a_changed_object_are_told_apart() {
     let root = workspace_with("x");
     let directory = root.path().join("prebuilt");
-    let objects = Objects { probes: b"object".to_vec(), floor: FLOOR.as_bytes().to_vec() };
+    let bytes = |text: &str| text.as_bytes().to_vec();
+    let objects = Objects { probes: bytes("object"), raw: bytes(RAW), floor: bytes(FLOOR) };
     manifest(root.path(), b"object").write(&directory, &objects).unwrap();
     Manifest::verify(root.path(), &directory).unwrap();
 
@@ -79,11 +81,13 @@ fn changed_sources_and_a_changed_object_are_told_apart() {
     assert!(error.contains("is not the object of its manifest") && error.contains("build-ebpf"), "{error}");
 
     fs::write(directory.join(OBJECT), b"object").unwrap();
-    fs::write(directory.join(FLOOR), b"other").unwrap();
-    let error = Manifest::verify(root.path(), &directory).unwrap_err().to_string();
-    assert!(error.contains("floor.bpf.o is not the object"), "{error}");
+    for other in [RAW, FLOOR] {
+        fs::write(directory.join(other), b"other").unwrap();
+        let error = Manifest::verify(root.path(), &directory).unwrap_err().to_string();
+        assert!(error.contains(&format!("{other} is not the object")), "{error}");
+        fs::write(directory.join(other), other).unwrap();
+    }
 
-    fs::write(directory.join(FLOOR), FLOOR).unwrap();
     fs::write(root.path().join("trace-ebpf/src/main.rs"), "changed").unwrap();
     let error = Manifest::verify(root.path(), &directory).unwrap_err().to_string();
     assert!(error.contains("sources of the probes changed") && error.contains("build-ebpf"), "{error}");

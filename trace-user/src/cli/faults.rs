@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::collect::Faults;
+use crate::collect::{Faults, Point};
 
 /// What to do without.
 #[derive(Clone, Debug, Args)]
@@ -13,10 +13,13 @@ pub struct FaultArgs {
     /// As if this kernel did not have a hook; may be given several times
     #[arg(long, hide = true, value_name = "HOOK")]
     without_hook: Vec<String>,
+    /// Stop at a point until SIGCONT comes
+    #[arg(long, hide = true, value_enum, value_name = "POINT")]
+    stop_at: Option<Point>,
 }
 
 impl From<FaultArgs> for Faults {
     fn from(args: FaultArgs) -> Faults {
-        Faults { map_entries: args.limit_maps, without: args.without_hook }
+        Faults { map_entries: args.limit_maps, without: args.without_hook, stop_at: args.stop_at }
     }
 }

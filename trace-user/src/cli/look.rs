@@ -1,11 +1,8 @@
 //! Commands that look and measure nothing: `trace list`, `trace doctor`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use super::FormatArg;
-use crate::kernel::btf::VMLINUX;
+use super::{FormatArg, TypesArgs};
 use crate::report::Format;
 
 /// Options of `trace list`.
@@ -33,9 +30,9 @@ pub struct DoctorArgs {
     /// How to write what was found.
     #[command(flatten)]
     pub format: FormatArgs,
-    /// The kernel's own types
-    #[arg(long, hide = true, value_name = "PATH", default_value = VMLINUX)]
-    pub btf: PathBuf,
+    /// Where the kernel's types are.
+    #[command(flatten)]
+    pub types: TypesArgs,
 }
 
 const DOCTOR_EXAMPLES: &str = "\

@@ -49,15 +49,27 @@ pub struct MeasureArgs {
     /// Most spans of a timeline; what comes after them is counted as lost
     #[arg(long, value_name = "N", default_value_t = MAX_SPANS, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SPANS)))]
     pub timeline_limit: u32,
-    /// The kernel's own types
-    #[arg(long, hide = true, value_name = "PATH", default_value = VMLINUX)]
-    pub btf: PathBuf,
+    /// Where the kernel's types are.
+    #[command(flatten)]
+    pub types: TypesArgs,
     /// Resolve receives by their descriptor, as on kernels before 6.3
     #[arg(long, hide = true)]
     pub by_descriptor: bool,
     /// Faults on purpose.
     #[command(flatten)]
     pub faults: FaultArgs,
+}
+
+/// Where the kernel's types are.
+#[derive(Clone, Debug, Args)]
+pub struct TypesArgs {
+    /// Types (BTF) of this kernel, for one that shows none: a file of them, or a vmlinux that has them
+    ///
+    /// A vmlinux, as in the distribution's debug package, is refused if it is of another kernel; a bare file
+    /// (pahole --btf_encode_detached=FILE vmlinux) cannot be told from another one's. Where the kernel has no types of
+    /// its own the probes are raw tracepoints: nothing is lost, but each event takes longer.
+    #[arg(long, value_name = "FILE", default_value = VMLINUX)]
+    pub btf: PathBuf,
 }
 
 /// How to write the report.

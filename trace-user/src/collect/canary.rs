@@ -30,7 +30,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// # Errors
 /// If a map refuses or the thread cannot be made.
 pub fn run(maps: &mut Maps, proc: &Proc, control: Control) -> Result<(Calibration, u64)> {
-    let slot = maps.allocate().context("no free record for the canary")?;
+    let slot = maps.slots.allocate().context("no free record for the canary")?;
     let (mut near, far) = UnixStream::pair().context("socket pair of the canary")?;
     near.write_all(&[0; READY])?;
     let (tell, told) = mpsc::channel();
@@ -43,7 +43,7 @@ pub fn run(maps: &mut Maps, proc: &Proc, control: Control) -> Result<(Calibratio
     let tid = told.recv()?;
     let pid = std::process::id();
     maps.register(tid, pid, slot, false)?;
-    maps.set_control(Control { start: clock::now(), log_calls: 1, ..control })?;
+    maps.set_control(Control { start: clock::now(), epoch: 1, log_calls: 1, ..control })?;
     start.send(())?;
     let driven = drive(&mut near, proc, pid, tid);
     let singing = told.recv_timeout(DEADLINE);
@@ -53,7 +53,7 @@ pub fn run(maps: &mut Maps, proc: &Proc, control: Control) -> Result<(Calibratio
     finish.send(()).ok();
     drop(near);
     let _ = helper.join();
-    maps.free(slot)?;
+    maps.slots.give(slot)?;
     maps.forget()?;
     driven?;
     singing.context("the canary did not finish")?;
@@ -129,7 +129,7 @@ fn read(maps: &mut Maps, slot: u32) -> (Calibration, u64) {
         done_bytes: (READY + (RECEIVES - READY) * SIZE) as u64,
         ..Calibration::default()
     };
-    if let Some((record, _)) = maps.record(slot) {
+    if let Some((record, _)) = maps.slots.read(slot) {
         calibration.measured = record.receives.with_data;
         calibration.measured_bytes = record.receives.bytes;
         calibration.measured_slept = record.receives.slept;
@@ -138,6 +138,7 @@ fn read(maps: &mut Maps, slot: u32) -> (Calibration, u64) {
     let mut ready: Vec<u64> =
         maps.logged().iter().filter(|c| c.result == 1).map(|c| c.copy_ns + c.kernel_ns).collect();
     ready.sort_unstable();
-    calibration.floor_ns = ready.get(ready.len() / 2).copied();
+    // Where nothing on a CPU is told apart there is no floor.
+    calibration.floor_ns = ready.get(ready.len() / 2).copied().filter(|ns| *ns > 0);
     (calibration, rq_offset)
 }

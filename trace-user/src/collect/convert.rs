@@ -38,8 +38,9 @@ pub fn thread(record: &Record, comm: String, span: Span) -> Thread {
     Thread {
         tid: record.tid,
         pid: record.tgid,
+        epoch: 0,
         comm,
-        born: record.born_at > span.start,
+        born: record.born_at > span.start && !began_by_exec(record),
         alive: !died,
         count: 1,
         kernel_io: record.flags & flag::KERNEL_IO != 0,
@@ -84,10 +85,15 @@ pub fn thread(record: &Record, comm: String, span: Span) -> Thread {
     }
 }
 
-/// Where calls are not traced, no account for time in them is measured, and none for time outside.
+/// Whether it is the record that a program begins with which its process executed in the window: no thread was born then.
+pub fn began_by_exec(record: &Record) -> bool {
+    record.flags & flag::EXECUTED != 0 && record.born_at == record.program_at
+}
+
+/// Where calls are not traced, time on a CPU is not told apart.
 fn ledger(record: &Record) -> BTreeMap<Account, u64> {
     let unsplit = record.flags & flag::UNSPLIT != 0;
-    let measured = |a: &Account| !(unsplit && matches!(a, Account::Kernel | Account::User));
+    let measured = |a: &Account| !(unsplit && a.is_on_cpu());
     Account::ALL.into_iter().filter(measured).map(|a| (a, record.ledger[a.index()])).collect()
 }
 
@@ -140,13 +146,15 @@ fn episodes(record: &Record, side: Side) -> Episodes {
 /// What [`Thread::receive_syscall`] says of receives that were completed by a ring.
 pub const BY_RING: &str = "io_uring";
 
-/// Adds each ring to the thread that owns it; to the first thread of its process, or to any, if that one has ended.
-pub fn add_rings(threads: &mut [Thread], rings: &[Ring]) {
+/// Adds each ring to the thread that owns it; to the first thread of its program, or to any, if that one has ended. No ring
+/// outlives the program that made it (`io_uring_task_cancel` in `fs/exec.c`). `epoch` tells which one a process ran when.
+pub fn add_rings(threads: &mut [Thread], rings: &[Ring], epoch: impl Fn(u32, u64) -> u32) {
     for ring in rings {
+        let program = (ring.tgid, epoch(ring.tgid, ring.made_at));
         let owner = [ring.tid, ring.tgid]
             .into_iter()
-            .find_map(|tid| threads.iter().position(|t| t.tid == tid && t.pid == ring.tgid))
-            .or_else(|| threads.iter().position(|t| t.pid == ring.tgid));
+            .find_map(|tid| threads.iter().position(|t| t.tid == tid && t.program() == program))
+            .or_else(|| threads.iter().position(|t| t.program() == program));
         if let Some(owner) = owner {
             add_ring(&mut threads[owner], ring);
         }
@@ -272,12 +280,13 @@ pub fn peer(key: &PeerKey, sum: &Sum) -> Peer {
     }
 }
 
-/// The data of a connection.
-pub fn connection(conn: &Conn) -> Connection {
+/// The data of a connection. `epoch` tells which program a process ran when.
+pub fn connection(conn: &Conn, epoch: impl Fn(u32, u64) -> u32) -> Connection {
     Connection {
         side: conn.side(),
         address: address(conn),
         pid: conn.tgid,
+        epoch: epoch(conn.tgid, conn.last_data_at.max(conn.last_empty_at)),
         tid: conn.tid,
         handovers: conn.handovers,
         waits: conn.waits,

@@ -127,7 +127,7 @@ impl Sampler {
         }
         let rarely = self.sum.samples >= OFTEN && !self.bounded;
         self.next = now + if rarely { RARELY } else { EVERY };
-        match drop::raised(|| enable_stats(Stats::RunTime)) {
+        match drop::raised(drop::FOR_STATISTICS, || enable_stats(Stats::RunTime)) {
             Ok(stats) => self.running = Some(Running { _stats: stats, since: now, before: runs(ebpf) }),
             Err(_) => self.unavailable = true,
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZero;
 
-use super::kmaps::Brief;
+use super::slots::Brief;
 use crate::kernel::proc::{Proc, Tasks};
 
 /// Threads of the target that are worth a further one of ours.
@@ -38,8 +38,9 @@ mod tests {
     #[test]
     fn every_thread_is_asked_once_however_many_there_are() {
         for count in [0, 1, 999, 2_500, 10_001] {
-            let threads: Vec<Brief> =
-                (1..=count).map(|tid| Brief { slot: 0, tid, tgid: 1, sched: 0 }).collect();
+            let threads: Vec<Brief> = (1..=count)
+                .map(|tid| Brief { slot: 0, tid, tgid: 1, sched: 0, program_at: 0, by_exec: false })
+                .collect();
             let ask = |_: &mut Tasks, thread: &Brief| (thread.tid % 3 != 0).then_some(thread.tid * 2);
             let answers = of_threads(&Proc::system(), &threads, ask);
             assert_eq!(answers.len(), (count - count / 3) as usize);

@@ -1,9 +1,7 @@
 //! The maps of the loaded probes, as typed handles.
 
-use std::os::fd::{AsFd, AsRawFd};
-
 use anyhow::{Context, Result, anyhow};
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, PerCpuValues, Queue, RingBuf};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, PerCpuValues, RingBuf};
 use aya::{Ebpf, Pod};
 use trace_common::account::Account;
 use trace_common::call::LoggedCall;
@@ -16,6 +14,7 @@ use trace_common::turn::{PARTS, Part, Turns};
 use trace_common::uring::Ring;
 
 use super::Tier;
+use super::slots::Slots;
 
 /// A foreign plain type as a map value.
 #[derive(Clone, Copy)]
@@ -39,27 +38,11 @@ unsafe impl Pod for Plain<Losses> {}
 // SAFETY: see above.
 unsafe impl Pod for Plain<Histogram> {}
 
-/// Attempts to read a record that is being written before the row is marked torn (DESIGN §8).
-const TORN_TRIES: u32 = 3;
-
-/// What a look at a record without copying it tells.
-#[derive(Clone, Copy, Debug)]
-pub struct Brief {
-    /// Slot.
-    pub slot: u32,
-    /// Thread id.
-    pub tid: u32,
-    /// Process id.
-    pub tgid: u32,
-    /// Where the thread is.
-    pub sched: u8,
-}
-
 /// Typed handles on all maps.
 pub struct Maps {
     tid_slot: Array<MapData, u32>,
-    slots: Slots,
-    free: Queue<MapData, u32>,
+    /// The records of threads.
+    pub slots: Slots,
     control: Array<MapData, Plain<Control>>,
     conns: HashMap<MapData, u64, Plain<Conn>>,
     peers: HashMap<MapData, Plain<PeerKey>, Plain<Peer>>,
@@ -75,18 +58,19 @@ pub struct Maps {
 }
 
 impl Maps {
-    /// Takes all maps out of the object loaded for `tier`.
+    /// Takes all maps out of the object loaded for `tier`, and makes the records of `threads` and of those that may be
+    /// born, but no more than `limit`.
     ///
     /// # Errors
-    /// If one is missing or of another type: the object is not of this build.
-    pub fn take(ebpf: &mut Ebpf, tier: Tier) -> Result<Maps> {
+    /// If one is missing or of another type: the object is not of this build. If the kernel has no memory for the records.
+    pub fn take(ebpf: &mut Ebpf, tier: Tier, threads: u32, limit: Option<u32>) -> Result<Maps> {
         let bytes = total_bytes(ebpf);
-        let slots = Slots::map(take(ebpf, "SLOTS")?)?;
+        let mut slots = Slots::take(ebpf, limit)?;
+        slots.grow(threads)?;
         Ok(Maps {
             tid_slot: Array::try_from(take(ebpf, "TID_SLOT")?)?,
             slots,
-            free: Queue::try_from(take(ebpf, "FREE_SLOTS")?)?,
-            control: Array::try_from(take(ebpf, "CONTROL")?)?,
+            control: Array::try_from(take(ebpf, ".data.control")?)?,
             conns: HashMap::try_from(take(ebpf, "CONNS")?)?,
             peers: HashMap::try_from(take(ebpf, "PEERS")?)?,
             turns: PerCpuArray::try_from(take(ebpf, "TURNS")?)?,
@@ -103,26 +87,7 @@ impl Maps {
 
     /// Memory of all maps, estimated from key size, value size and length.
     pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Number of records.
-    pub fn slot_count(&self) -> u32 {
-        self.slots.count
-    }
-
-    /// Hands slot `slot` out, zeroed, for a thread to come.
-    ///
-    /// # Errors
-    /// If the queue refuses.
-    pub fn free(&mut self, slot: u32) -> Result<()> {
-        self.slots.zero(slot);
-        self.free.push(slot, 0).context("the queue of free records is full")
-    }
-
-    /// Takes a free slot.
-    pub fn allocate(&mut self) -> Option<u32> {
-        self.free.pop(0).ok()
+        self.bytes + self.slots.bytes()
     }
 
     /// The slot of thread `tid`; 0 if it has none.
@@ -152,16 +117,6 @@ impl Maps {
     /// If the thread id is beyond the table.
     pub fn unregister(&mut self, tid: u32) -> Result<()> {
         self.tid_slot.set(tid, 0, 0).context("unregister")
-    }
-
-    /// Thread, process and state of the record in `slot`, without a consistent copy of the rest.
-    pub fn brief(&self, slot: u32) -> Option<Brief> {
-        self.slots.brief(slot)
-    }
-
-    /// The record in `slot`, and whether it may be torn; `None` if the slot is not in use.
-    pub fn record(&self, slot: u32) -> Option<(Thread, bool)> {
-        self.slots.read(slot)
     }
 
     /// Sets window and switches.
@@ -290,7 +245,11 @@ fn buckets_of(map: &PerCpuArray<MapData, Plain<Histogram>>, index: u32) -> Resul
         .collect())
 }
 
-fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
+/// Takes map `name` out of the object.
+///
+/// # Errors
+/// If it has none: it is not of this build.
+pub fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
     ebpf.take_map(name).ok_or_else(|| anyhow!("the probe object has no map {name}"))
 }
 
@@ -314,96 +273,4 @@ fn total_bytes(ebpf: &Ebpf) -> u64 {
             Some(entry.max(1) * u64::from(info.max_entries()))
         })
         .sum()
-}
-
-/// The records, mapped into this process: reading them takes no system call.
-struct Slots {
-    base: *mut Thread,
-    count: u32,
-    length: usize,
-    _map: MapData,
-}
-
-// SAFETY: the mapping is owned, and all access is volatile.
-unsafe impl Send for Slots {}
-
-impl Slots {
-    fn map(map: Map) -> Result<Slots> {
-        let Map::Array(data) = map else { return Err(anyhow!("SLOTS is no array")) };
-        let info = data.info().context("SLOTS")?;
-        let stride = info.value_size() as usize;
-        anyhow::ensure!(stride == size_of::<Thread>(), "a record has {stride} bytes in the probe object");
-        let count = info.max_entries();
-        let length = (stride * count as usize).next_multiple_of(rustix::param::page_size());
-        // SAFETY: a new shared mapping of the map's own memory.
-        let base = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                length,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                data.fd().as_fd().as_raw_fd(),
-                0,
-            )
-        };
-        if base == libc::MAP_FAILED {
-            return Err(std::io::Error::last_os_error()).context("the records cannot be mapped");
-        }
-        Ok(Slots { base: base.cast(), count, length, _map: data })
-    }
-
-    fn at(&self, slot: u32) -> *mut Thread {
-        assert!(slot < self.count, "slot {slot} of {}", self.count);
-        // SAFETY: within the mapping, as checked.
-        unsafe { self.base.add(slot as usize) }
-    }
-
-    fn zero(&self, slot: u32) {
-        // SAFETY: within the mapping; a free slot has no other user.
-        unsafe { std::ptr::write_bytes(self.at(slot), 0, 1) };
-    }
-
-    fn write(&self, slot: u32, record: &Thread) {
-        // SAFETY: within the mapping; the slot is not published yet.
-        unsafe { self.at(slot).write_volatile(*record) };
-    }
-
-    fn brief(&self, slot: u32) -> Option<Brief> {
-        let at = self.at(slot);
-        // SAFETY: within the mapping; each field is a plain integer.
-        let (tid, tgid, sched) = unsafe {
-            (
-                (&raw const (*at).tid).read_volatile(),
-                (&raw const (*at).tgid).read_volatile(),
-                (&raw const (*at).sched).read_volatile(),
-            )
-        };
-        (tid != 0).then_some(Brief { slot, tid, tgid, sched })
-    }
-
-    fn read(&self, slot: u32) -> Option<(Thread, bool)> {
-        let at = self.at(slot);
-        // SAFETY: within the mapping; each field is a plain integer, and the sequence tells whether the copy is whole.
-        unsafe {
-            if (&raw const (*at).tid).read_volatile() == 0 {
-                return None;
-            }
-            for _ in 0..TORN_TRIES {
-                let before = (&raw const (*at).seq).read_volatile();
-                let record = at.read_volatile();
-                let after = (&raw const (*at).seq).read_volatile();
-                if before == after && before & 1 == 0 {
-                    return Some((record, false));
-                }
-            }
-            Some((at.read_volatile(), true))
-        }
-    }
-}
-
-impl Drop for Slots {
-    fn drop(&mut self) {
-        // SAFETY: the mapping made in `map`.
-        unsafe { libc::munmap(self.base.cast(), self.length) };
-    }
 }

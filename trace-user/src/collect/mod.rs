@@ -15,9 +15,12 @@ mod overhead;
 mod own;
 mod pace;
 mod permitted;
+mod program;
+mod registers;
 mod sampled;
 mod session;
 mod silent;
+mod slots;
 mod tier;
 mod timeline;
 pub mod trial;
@@ -28,7 +31,9 @@ use std::time::Duration;
 use crate::failure::{Code, Failure};
 use crate::kernel::drop::Ahead;
 use crate::snapshot::Snapshot;
+use crate::target::identity::Identity;
 
+pub use program::Way;
 pub use tier::Tier;
 
 /// What to measure, fully resolved: no option of the command line is looked at beyond this.
@@ -36,6 +41,8 @@ pub use tier::Tier;
 pub struct Options {
     /// Processes (host ids) to attach to, with their threads.
     pub pids: Vec<u32>,
+    /// Who had these ids when they were chosen.
+    pub chosen: Vec<Identity>,
     /// They are held until the window is open: [`Progress::Open`] lets them go.
     pub held: bool,
     /// Follow descendants, present and future, as well.
@@ -58,7 +65,7 @@ pub struct Options {
     pub max_overhead: Option<f64>,
     /// What kept a better tier from it, where `tier` is not the best.
     pub lowered: Option<String>,
-    /// Where the kernel's BTF is.
+    /// Where types of the kernel are.
     pub btf: PathBuf,
     /// What the caller still has to do after the probes are attached: all rights beyond that are given up then. `None`: none
     /// is, for a process that measures again.
@@ -74,6 +81,27 @@ pub struct Faults {
     pub map_entries: Option<u32>,
     /// Hooks to do without, as if this kernel did not have them.
     pub without: Vec<String>,
+    /// Where to stop, so that somebody may change what was seen until then.
+    pub stop_at: Option<Point>,
+}
+
+/// A point in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Point {
+    /// The target is chosen, and none of its threads is known yet.
+    Chosen,
+    /// The processes of the target are listed, and none of their threads is known yet.
+    Listed,
+}
+
+impl Faults {
+    /// Stops this process, as SIGSTOP does, if that was asked for at this point.
+    pub fn pass(&self, point: Point) {
+        if self.stop_at == Some(point) {
+            // SAFETY: no preconditions.
+            unsafe { libc::raise(libc::SIGSTOP) };
+        }
+    }
 }
 
 /// What a running measurement tells.

@@ -10,10 +10,10 @@ const LONGEST: Duration = Duration::from_millis(100);
 /// Looking may take one part in so many of the time.
 const PARTS: u32 = 20;
 
-/// The pause after a fold that took so long and freed so many records, where so many are spare: as many threads as ended
-/// may be born meanwhile, and further ones.
-pub fn after_fold(took: Duration, freed: usize, spare: usize) -> Duration {
-    if freed > spare / 8 {
+/// The pause after a fold that took so long, where so many threads were born since the one before and so many records are
+/// spare.
+pub fn after_fold(took: Duration, births: usize, spare: usize) -> Duration {
+    if births > spare / 8 {
         return TICK;
     }
     (took * PARTS).clamp(TICK, LONGEST)

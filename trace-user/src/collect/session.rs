@@ -1,8 +1,10 @@
 //! One measurement: load, prove, enumerate, open the window, watch, close, read.
 
 mod ended;
+mod programs;
 mod read;
 mod roll;
+mod room;
 mod start;
 
 use std::collections::BTreeMap;
@@ -16,15 +18,17 @@ use super::cost::Sampler;
 use super::kmaps::Maps;
 use super::load::Probes;
 use super::loss::Noticed;
+use super::program::Way;
 use super::timeline::Recorder;
 use super::{Options, Progress, canary, census, clock, each, object, pace, silent};
 use crate::failure::Failure;
 use crate::kernel::drop;
 use crate::kernel::proc::Proc;
-use crate::snapshot::{Calibration, EndedBy, Process, Schedstat, Snapshot, Step, Thread, Tool};
-use ended::Folded;
+use crate::snapshot::{Calibration, EndedBy, Schedstat, Snapshot, Step, Thread, Tool};
+use programs::Programs;
+use room::Room;
 
-pub(super) use start::{no_btf, refused};
+pub(super) use start::refused;
 
 /// Processes born in the window whose listeners are looked for at its end; each takes a read of `/proc/PID/fd`.
 const MAX_LOOKS: usize = 64;
@@ -55,16 +59,19 @@ pub struct Session<'a> {
     /// When a held target was let go.
     released_at: u64,
     steal: Option<u64>,
-    names: BTreeMap<u32, String>,
+    /// Names of threads, by id and by the beginning of their program.
+    names: BTreeMap<(u32, u64), String>,
     baseline: BTreeMap<u32, Schedstat>,
-    processes: BTreeMap<u32, Process>,
+    programs: Programs,
     processes_summed: u64,
-    ended: Vec<Thread>,
+    /// Ended threads, each with the beginning of its program.
+    ended: Vec<(u64, Thread)>,
     calls: Vec<LoggedCall>,
     timeline: Option<Recorder>,
     noticed: Noticed,
     sampler: Sampler,
     silent: silent::Samples,
+    room: Room,
 }
 
 pub(super) fn broken(e: anyhow::Error) -> Failure {
@@ -76,24 +83,21 @@ impl<'a> Session<'a> {
     pub fn open(options: &'a Options, progress: &mut dyn FnMut(Progress)) -> Result<Session<'a>, Failure> {
         let proc = Proc::system();
         progress(Progress::Step("loading the probes"));
-        let object = object::bytes().map_err(|e| Failure::internal("the probe object cannot be read", e))?;
-        let mut probes = start::probes(options, &object, &proc)?;
-        let mut maps = Maps::take(&mut probes.ebpf, options.tier).map_err(broken)?;
+        let way = Way::here();
+        let object =
+            object::bytes(way).map_err(|e| Failure::internal("the probe object cannot be read", e))?;
+        let mut probes = start::probes(options, way, &object, &proc)?;
+        let limit = options.faults.map_entries;
+        let mut maps = Maps::take(&mut probes.ebpf, options.tier, probes.slots, limit).map_err(broken)?;
         let recorder = options.timeline.map(|limit| Recorder::take(&mut probes.ebpf, limit));
         let mut timeline = recorder.transpose().map_err(broken)?;
-        for slot in 1..maps.slot_count() {
-            maps.free(slot).map_err(broken)?;
-        }
         let by_descriptor =
             options.by_descriptor || probes.degraded.iter().any(|(h, _)| *h == "sock_recv_length");
         let mut control = Control {
-            start: 0,
-            end: 0,
             log_calls: options.log_calls.min(1),
             by_descriptor: u32::from(by_descriptor),
             follow: u32::from(options.follow),
-            reserved: 0,
-            rq_offset: 0,
+            ..Control::SHUT
         };
         progress(Progress::Step("checking the probes with known receives"));
         let (calibration, rq_offset) = canary::run(&mut maps, &proc, control).map_err(broken)?;
@@ -120,7 +124,7 @@ impl<'a> Session<'a> {
             steal: None,
             names: BTreeMap::new(),
             baseline: BTreeMap::new(),
-            processes: BTreeMap::new(),
+            programs: Programs::default(),
             processes_summed: 0,
             ended: Vec::new(),
             calls: Vec::new(),
@@ -128,6 +132,7 @@ impl<'a> Session<'a> {
             noticed: Noticed::default(),
             sampler: Sampler::idle(),
             silent: silent::Samples::default(),
+            room: Room::default(),
         };
         session.begin(progress)?;
         Ok(session)
@@ -146,11 +151,12 @@ impl<'a> Session<'a> {
         self.started_at = clock::wall();
         self.baseline =
             each::of_threads(&self.proc, &threads, |tasks, thread| tasks.schedstat(thread.tgid, thread.tid));
+        self.control.epoch = 2;
         self.control.start = clock::now();
         self.maps.set_control(self.control).map_err(broken)?;
         progress(Progress::Open);
         self.released_at = clock::now();
-        progress(Progress::Attached { processes: self.processes.len(), threads: threads.len() });
+        progress(Progress::Attached { processes: self.programs.processes(), threads: threads.len() });
         Ok(())
     }
 
@@ -186,12 +192,12 @@ impl<'a> Session<'a> {
             if thorough {
                 next_thorough = now + THOROUGH;
             }
-            let Folded { living, freed } = self.fold(thorough).map_err(broken)?;
-            if living == 0 {
+            let found = self.fold(thorough).map_err(broken)?;
+            if found.living == 0 {
                 break EndedBy::TargetExit;
             }
-            let spare = (self.maps.slot_count() as usize).saturating_sub(living);
-            let pause = pace::after_fold(now.elapsed(), freed, spare);
+            let (births, spare) = self.make_room(&found);
+            let pause = pace::after_fold(now.elapsed(), births, spare);
             // The ring of a timeline is made for this pace.
             let pause = if self.timeline.is_some() { pause.min(pace::TICK) } else { pause };
             if now >= next_interim {
@@ -201,9 +207,9 @@ impl<'a> Session<'a> {
                 progress(Progress::Interim(Box::new(snapshot)));
                 next_interim = now + pace::after_interim(INTERIM, begun.elapsed());
             }
-            if living >= silent::Samples::WORTH && now >= begun + FIRST_INTERIM {
-                let (maps, slots) = (&self.maps, self.maps.slot_count());
-                self.silent.go_on(&self.proc, slots, |slot| maps.brief(slot), pause / ASKING);
+            if found.living >= silent::Samples::WORTH && now >= begun + FIRST_INTERIM {
+                let slots = &self.maps.slots;
+                self.silent.go_on(&self.proc, slots.count(), |slot| slots.brief(slot), pause / ASKING);
             }
             if let (Some(next), Some(every)) = (next_interval, self.options.interval)
                 && now >= next
@@ -262,8 +268,9 @@ impl<'a> Session<'a> {
         std::thread::sleep(GRACE);
         self.fold(false).map_err(broken)?;
         self.count_missed();
-        let born = self.processes.values().filter(|p| p.alive && p.listens.is_none());
-        for pid in born.map(|p| p.pid).take(MAX_LOOKS).collect::<Vec<_>>() {
+        let mut born = self.programs.pids();
+        born.retain(|pid| self.programs.latest(*pid).is_some_and(|p| p.alive && p.listens.is_none()));
+        for pid in born.into_iter().take(MAX_LOOKS) {
             self.look_at_listeners(pid);
         }
         let span = Span { start: self.control.start, end: self.control.end };

@@ -11,7 +11,7 @@ use trace_common::thread::{Sched, Thread as Record, flag};
 
 use super::convert::{self, Span};
 use super::each;
-use super::kmaps::Brief;
+use super::slots::Brief;
 use crate::kernel::names;
 use crate::kernel::proc::{InCall, Proc, Tasks};
 use crate::snapshot::{InFlight, Schedstat, Thread};
@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn brief(tid: u32, sched: Sched) -> Brief {
-        Brief { slot: tid, tid, tgid: 1, sched: sched as u8 }
+        Brief { slot: tid, tid, tgid: 1, sched: sched as u8, program_at: 0, by_exec: false }
     }
 
     fn calls(samples: &BTreeMap<u32, Sample>) -> Vec<(u32, u32)> {

@@ -6,11 +6,15 @@ pub enum Tier {
     /// Every hook.
     #[default]
     Full,
-    /// Every hook but `sys_enter` and `sys_exit`: no system call of the machine costs more than without it.
+    /// No hook on `sys_enter` and `sys_exit`: no system call of the machine costs more than without it. Nor on what another
+    /// hook can tell nearly as well: wake-ups, which the scheduler stamps, and first copied bytes.
     Sched,
     /// None: samples of `/proc`.
     Proc,
 }
+
+/// Hooks that tier `sched` does without.
+const NOT_IN_SCHED: [&str; 4] = ["sys_enter", "sys_exit", "sched_waking", "skb_copy_datagram_iovec"];
 
 impl Tier {
     /// Its name.
@@ -26,7 +30,7 @@ impl Tier {
     pub fn has(self, program: &str) -> bool {
         match self {
             Tier::Full => true,
-            Tier::Sched => !matches!(program, "sys_enter" | "sys_exit"),
+            Tier::Sched => !NOT_IN_SCHED.contains(&program),
             Tier::Proc => false,
         }
     }

@@ -8,19 +8,21 @@ use trace_common::kernel::{Control, MISSING};
 use super::Tier;
 use super::kmaps::Maps;
 use super::load::{self, HOOKS, Hook, LoadError, Sizes};
-use super::session::{broken, no_btf, refused};
+use super::program::Way;
+use super::session::{broken, refused};
 use super::{canary, object};
 use crate::failure::Failure;
 use crate::kernel::btf::Facts;
 use crate::kernel::proc::Proc;
 use crate::snapshot::Calibration;
 
-/// Records of threads: the canary needs one.
-const SLOTS: u32 = 16;
-
 /// What a trial showed.
 #[derive(Debug, Default)]
 pub struct Trial {
+    /// Of which kind the programs are; `None` if the types could not be read.
+    pub way: Option<Way>,
+    /// What is lost if raw tracepoints could not learn where saved registers lie.
+    pub unlearned: Option<(&'static str, &'static str)>,
     /// Fields that this kernel's types lack; `None` if the types could not be read.
     pub fields: Option<Fields>,
     /// Each hook, in the order of attaching.
@@ -66,24 +68,27 @@ pub fn run(btf: &Path, sing: bool) -> Trial {
 
 impl Trial {
     fn run(&mut self, btf_path: &Path, sing: bool) -> Result<(), Failure> {
-        let object = object::bytes().map_err(|e| Failure::internal("the probe object cannot be read", e))?;
-        let facts = Facts::read(btf_path, load::tracepoints()).map_err(no_btf)?;
+        let way = Way::here();
+        let object =
+            object::bytes(way).map_err(|e| Failure::internal("the probe object cannot be read", e))?;
+        let facts = Facts::read(btf_path, load::tracepoints())?;
+        self.way = Some(way);
         self.fields = Some(fields(&facts));
         let proc = Proc::system();
-        let sizes = Sizes::small(&proc, SLOTS);
-        let (mut ebpf, btf) =
-            load::open(load::loader(), &object, &facts, sizes, Tier::Full).map_err(refused)?;
+        let sizes = Sizes::small(&proc);
+        let mut object =
+            load::open(load::loader(), &object, way, &facts, sizes, Tier::Full).map_err(refused)?;
+        if way == Way::Raw {
+            self.unlearned = object.learn(Tier::Full, true).map_err(refused)?;
+        }
         for hook in HOOKS {
-            let outcome = self.outcome(hook, load::attach(&mut ebpf, &btf, &facts, hook));
+            let outcome = self.outcome(hook, object.attach(&facts, hook));
             self.hooks.push((hook.program, outcome));
         }
         if !sing || self.failure.is_some() {
             return Ok(());
         }
-        let mut maps = Maps::take(&mut ebpf, Tier::Full).map_err(broken)?;
-        for slot in 1..maps.slot_count() {
-            maps.free(slot).map_err(broken)?;
-        }
+        let mut maps = Maps::take(&mut object.ebpf, Tier::Full, sizes.slots, sizes.limit).map_err(broken)?;
         let calibration = canary::run(&mut maps, &proc, self.control()).map_err(broken)?.0;
         let heard = canary::check(&calibration);
         self.canary = Some(calibration);
@@ -116,7 +121,7 @@ impl Trial {
                 *hook == name && matches!(outcome, Outcome::Absent(_) | Outcome::Refused(_))
             })
         };
-        Control { by_descriptor: u32::from(absent("sock_recv_length")), ..Control::default() }
+        Control { by_descriptor: u32::from(absent("sock_recv_length")), ..Control::SHUT }
     }
 }
 

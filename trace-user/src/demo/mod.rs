@@ -88,7 +88,7 @@ pub fn run(args: &DemoArgs, stop: &dyn Fn() -> bool) -> Result<(), Failure> {
         if !args.quiet {
             say(&mut line, &format!("demo: {} of {}: {} …", i + 1, scenes.len(), scene.name));
         }
-        rows.push(play(scene, &args.btf, stop)?);
+        rows.push(play(scene, &args.types.btf, stop)?);
     }
     drop(line);
     print(args.format, &rows)?;
@@ -132,6 +132,7 @@ fn play(scene: &Scene, btf: &Path, stop: &dyn Fn() -> bool) -> Result<Row, Failu
     }
     let options = Options {
         pids: vec![fixture.pid()],
+        chosen: Vec::new(),
         held: false,
         follow: true,
         duration: Some(WINDOW),

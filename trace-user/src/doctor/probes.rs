@@ -1,6 +1,7 @@
 //! The trial of the probes as checks.
 
 use super::{Check, Section, Status};
+use crate::collect::Way;
 use crate::collect::trial::{Outcome, Trial};
 use crate::snapshot::Calibration;
 
@@ -13,7 +14,7 @@ const COSTLY: [(&str, &str); 1] = [(
 
 /// Kernel types, hooks, canary.
 pub fn checks(trial: &Trial, kept_silent: bool) -> Vec<Check> {
-    let mut checks = vec![fields(trial)];
+    let mut checks = vec![fields(trial), programs(trial)];
     let before = trial.failure.as_ref().map_or("", |failure| &failure.why);
     checks.extend(trial.hooks.iter().map(|(hook, outcome)| self::hook(hook, outcome, before)));
     checks.push(canary(trial, kept_silent));
@@ -40,6 +41,24 @@ fn fields(trial: &Trial) -> Check {
                 Some((_, lost)) => check(Status::Warn, found).lost(*lost),
                 None => check(Status::Info, found),
             }
+        }
+    }
+}
+
+/// Of which kind the programs are.
+fn programs(trial: &Trial) -> Check {
+    let check = |status, found: &str| {
+        Check::new(Section::Probes, "programs", status, found).purpose("how they reach a task's fields")
+    };
+    match (trial.way, trial.unlearned) {
+        (None, _) => check(Status::Unknown, "the kernel's types could not be read"),
+        (Some(Way::Typed), _) => check(Status::Pass, "tp_btf, verified against this kernel's own types"),
+        (Some(Way::Raw), None) => check(
+            Status::Info,
+            "raw tracepoints: this kernel has no types of its own, and each event takes longer",
+        ),
+        (Some(Way::Raw), Some((_, lost))) => {
+            check(Status::Warn, "raw tracepoints, which could not learn where saved registers lie").lost(lost)
         }
     }
 }

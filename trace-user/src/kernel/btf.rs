@@ -1,13 +1,18 @@
 //! Offsets of kernel fields from BTF, and which tracepoints there are.
 
+mod place;
+
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use trace_common::kernel::{MISSING, Offsets};
 
 use super::ids;
 use super::types::Types;
+use crate::failure::{Code, Failure};
+use place::Place;
 
 /// Where a kernel with `CONFIG_DEBUG_INFO_BTF` shows its own types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -42,9 +47,79 @@ pub enum BtfError {
     /// It is there but cannot be parsed.
     #[error("{0} is not valid BTF: {1}")]
     Invalid(PathBuf, String),
+    /// An image without types.
+    #[error("{0} has no section .BTF")]
+    NoSection(PathBuf),
+    /// An image of another kernel.
+    #[error("{path} is of another kernel: its build id is {own}, that of the one that runs {running}")]
+    OfAnother {
+        /// The image.
+        path: PathBuf,
+        /// Its build id, in hexadecimal.
+        own: String,
+        /// That of the kernel that runs.
+        running: String,
+    },
     /// A field that everything needs is not in it.
     #[error("{0} has no field {1}")]
     NoField(PathBuf, &'static str),
+}
+
+impl From<BtfError> for Failure {
+    fn from(e: BtfError) -> Failure {
+        let fix = match &e {
+            BtfError::Missing(path, _) if path.as_path() != Path::new(VMLINUX) => {
+                format!("--btf FILE; leave it out if this kernel has types of its own: ls -l {VMLINUX}")
+            }
+            BtfError::Missing(..) => format!(
+                "--btf FILE with the types of this kernel: a vmlinux from the distribution's debug package, \
+                 or what pahole --btf_encode_detached=FILE makes of one; or a kernel built with \
+                 CONFIG_DEBUG_INFO_BTF=y, which shows them as {VMLINUX}"
+            ),
+            BtfError::NoSection(path) => {
+                format!("pahole --btf_encode_detached=FILE {}; then --btf FILE", path.display())
+            }
+            BtfError::OfAnother { .. } => {
+                "--btf FILE of the debug package of exactly this kernel; its version: uname -v".to_owned()
+            }
+            BtfError::Invalid(..) | BtfError::NoField(..) => {
+                "--btf FILE with the types of this kernel".to_owned()
+            }
+        };
+        Failure::new(Code::Kernel, "the kernel's types (BTF) cannot be used", e.to_string()).fix(fix)
+    }
+}
+
+/// Whether this kernel has types of its own: `tp_btf` programs are verified against these and no others.
+pub fn has_own() -> bool {
+    File::open(VMLINUX).is_ok()
+}
+
+/// Whether the types at `path` can be read, and are not those of another kernel.
+///
+/// # Errors
+/// If not.
+pub fn look_at(path: &Path) -> Result<(), BtfError> {
+    open(path).map(drop)
+}
+
+/// Opens a file of types, and finds them in it.
+fn open(path: &Path) -> Result<(File, Place), BtfError> {
+    let file = File::open(path).map_err(|e| BtfError::Missing(path.into(), e))?;
+    let place = Place::find(&file, path)?;
+    Ok((file, place))
+}
+
+/// The bytes of the types at `path`.
+fn bytes(path: &Path) -> Result<Vec<u8>, BtfError> {
+    let missing = |e| BtfError::Missing(path.into(), e);
+    let (mut file, place) = open(path)?;
+    let end = file.metadata().map_err(missing)?.len().min(place.end);
+    let length = usize::try_from(end.saturating_sub(place.start)).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(length);
+    file.seek(SeekFrom::Start(place.start)).map_err(missing)?;
+    file.take(place.end - place.start).read_to_end(&mut bytes).map_err(missing)?;
+    Ok(bytes)
 }
 
 /// What the probes need to know of a kernel's types.
@@ -57,18 +132,31 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Reads the types at `path`, and looks for the tracepoints `wanted`.
+    /// Reads the types at `path`, and looks for the tracepoints `wanted`. Their numbers are those of the kernel's own types if
+    /// it has any, whatever the offsets are read from: it verifies programs against no others.
     ///
     /// # Errors
     /// If there are none, or a field is missing without which nothing can be measured.
     pub fn read(path: &Path, wanted: impl Iterator<Item = &'static str>) -> Result<Facts, BtfError> {
-        let bytes = std::fs::read(path).map_err(|e| BtfError::Missing(path.into(), e))?;
-        let types = Types::parse(&bytes).map_err(|why| BtfError::Invalid(path.into(), why))?;
-        let id = |tracepoint: &str| types.typedef(&format!("{}{tracepoint}", ids::PREFIX));
-        let tracepoints = wanted.filter_map(|tracepoint| Some((tracepoint, id(tracepoint)?))).collect();
+        let own = Path::new(VMLINUX);
+        let image = bytes(path)?;
+        let types = parse(path, &image)?;
         let offsets = offsets(&types).map_err(|field| BtfError::NoField(path.into(), field))?;
-        Ok(Facts { offsets, tracepoints })
+        if path == own || !has_own() {
+            return Ok(Facts { offsets, tracepoints: tracepoints(&types, wanted) });
+        }
+        let image = bytes(own)?;
+        Ok(Facts { offsets, tracepoints: tracepoints(&parse(own, &image)?, wanted) })
     }
+}
+
+fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Types<'a>, BtfError> {
+    Types::parse(bytes).map_err(|why| BtfError::Invalid(path.into(), why))
+}
+
+fn tracepoints(types: &Types, wanted: impl Iterator<Item = &'static str>) -> BTreeMap<&'static str, u32> {
+    let id = |tracepoint: &str| types.typedef(&format!("{}{tracepoint}", ids::PREFIX));
+    wanted.filter_map(|tracepoint| Some((tracepoint, id(tracepoint)?))).collect()
 }
 
 /// Offsets of all fields; those that this kernel lacks stay [`trace_common::kernel::MISSING`]. An error is a field without

@@ -1,36 +1,19 @@
 //! Which container a process is in, from the names that container managers give control groups.
 
-use std::fmt;
-
-use serde::Serialize;
+pub use crate::snapshot::{Container, Runtime};
 
 /// Digits of an id that are shown: as many as `docker ps` shows.
 const ID_DIGITS: usize = 12;
 /// Digits of the ids of OCI runtimes (SHA-256 in hexadecimal).
 const OCI_DIGITS: usize = 64;
 
-/// A container.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Container {
-    /// Who made it.
-    pub runtime: &'static str,
-    /// Its id, shortened, or its name.
-    pub id: String,
-}
-
-impl fmt::Display for Container {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.runtime, self.id)
-    }
-}
-
 /// Prefixes of the last component of a path, by runtime: `docker-ID.scope` under systemd's driver.
-const SCOPES: [(&str, &str); 5] = [
-    ("docker-", "docker"),
-    ("libpod-", "podman"),
-    ("cri-containerd-", "containerd"),
-    ("crio-", "cri-o"),
-    ("nerdctl-", "containerd"),
+const SCOPES: [(&str, Runtime); 5] = [
+    ("docker-", Runtime::Docker),
+    ("libpod-", Runtime::Podman),
+    ("cri-containerd-", Runtime::Containerd),
+    ("crio-", Runtime::CriO),
+    ("nerdctl-", Runtime::Containerd),
 ];
 
 /// The container that the text of `/proc/PID/cgroup` tells of.
@@ -46,7 +29,8 @@ fn of_path(path: &str) -> Option<Container> {
     parts.iter().enumerate().rev().find_map(|(i, part)| {
         let parent = i.checked_sub(1).map_or("", |above| parts[above]);
         let container = named(part, parent).or_else(|| oci(part, parent))?;
-        let runtime = if kubernetes && container.id.len() == ID_DIGITS { "k8s" } else { container.runtime };
+        let runtime =
+            if kubernetes && container.id.len() == ID_DIGITS { Runtime::K8s } else { container.runtime };
         Some(Container { runtime, ..container })
     })
 }
@@ -56,10 +40,10 @@ fn oci(part: &str, parent: &str) -> Option<Container> {
     let scope = part.strip_suffix(".scope").unwrap_or(part);
     let by_scope = SCOPES.iter().find_map(|(prefix, runtime)| Some((*runtime, scope.strip_prefix(prefix)?)));
     let by_parent = match parent {
-        "docker" => "docker",
-        "libpod_parent" => "podman",
-        _ if part.contains(":cri-containerd:") => "containerd",
-        _ => "oci",
+        "docker" => Runtime::Docker,
+        "libpod_parent" => Runtime::Podman,
+        _ if part.contains(":cri-containerd:") => Runtime::Containerd,
+        _ => Runtime::Oci,
     };
     let bare = scope.rsplit(':').next().unwrap_or(scope);
     let (runtime, id) = by_scope.unwrap_or((by_parent, bare));
@@ -76,7 +60,8 @@ fn named(part: &str, parent: &str) -> Option<Container> {
     // libvirt registers virtual machines with the same manager, as `machine-qemu\x2d1\x2dNAME.scope`.
     let machine = part.strip_prefix("machine-").and_then(|rest| rest.strip_suffix(".scope"));
     let machine = machine.filter(|name| !name.starts_with("qemu") && !name.starts_with("libvirt"));
-    let (runtime, name) = lxc.map(|n| ("lxc", n)).or(nspawn.or(machine).map(|n| ("nspawn", n)))?;
+    let (runtime, name) =
+        lxc.map(|n| (Runtime::Lxc, n)).or(nspawn.or(machine).map(|n| (Runtime::Nspawn, n)))?;
     Some(Container { runtime, id: unescape(name) })
 }
 

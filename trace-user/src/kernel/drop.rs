@@ -35,17 +35,22 @@ impl Ahead {
 
 /// What switching the kernel's statistics on takes each time. It stays permitted, since the cost is sampled to the end, but
 /// is effective only within [`raised`].
-const FOR_STATISTICS: Capability = Capability::CAP_SYS_ADMIN;
+pub const FOR_STATISTICS: Capability = Capability::CAP_SYS_ADMIN;
+/// What making a map takes (`kernel/bpf/syscall.c`, `map_create`). It stays permitted, since records are made while the
+/// target grows, but is effective only within [`raised`].
+pub const FOR_MAPS: Capability = Capability::CAP_BPF;
+/// All that stays within reach.
+const WITHIN_REACH: [Capability; 2] = [FOR_STATISTICS, FOR_MAPS];
 
-/// Does `what` with the right to switch statistics on, where it is permitted.
-pub fn raised<T>(what: impl FnOnce() -> T) -> T {
-    let was = caps::has_cap(None, CapSet::Effective, FOR_STATISTICS).unwrap_or(true);
+/// Does `what` with one of these rights, where it is permitted.
+pub fn raised<T>(right: Capability, what: impl FnOnce() -> T) -> T {
+    let was = caps::has_cap(None, CapSet::Effective, right).unwrap_or(true);
     // Where it is not permitted, `what` says so.
-    let raised = !was && caps::raise(None, CapSet::Effective, FOR_STATISTICS).is_ok();
+    let raised = !was && caps::raise(None, CapSet::Effective, right).is_ok();
     let done = what();
     if raised {
         // Lowering cannot fail.
-        let _ = caps::drop(None, CapSet::Effective, FOR_STATISTICS);
+        let _ = caps::drop(None, CapSet::Effective, right);
     }
     done
 }
@@ -65,7 +70,7 @@ pub fn all_but(ahead: Ahead) -> Result<(), Failure> {
     }
     caps::set(None, CapSet::Effective, &kept).map_err(|e| failed(&e))?;
     let mut within_reach = kept;
-    within_reach.extend(permitted.intersection(&[FOR_STATISTICS].into()));
+    within_reach.extend(permitted.intersection(&WITHIN_REACH.into()));
     caps::set(None, CapSet::Permitted, &within_reach).map_err(|e| failed(&e))?;
     // SAFETY: takes numbers.
     match unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } {
@@ -105,13 +110,13 @@ mod tests {
             all_but(Ahead::default()).expect("given up");
             let left = [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable, CapSet::Ambient]
                 .map(|set| caps::read(None, set).expect("a set"));
-            let back = caps::raise(None, CapSet::Effective, Capability::CAP_BPF);
+            let back = caps::raise(None, CapSet::Effective, Capability::CAP_PERFMON);
             (left, back.is_err())
         });
         let (left, refused) = done.join().expect("a thread");
         assert!(refused);
-        assert!(left[..2].iter().all(|set| !set.contains(&Capability::CAP_BPF)), "{left:?}");
-        assert!(!left[0].contains(&FOR_STATISTICS), "{left:?}");
+        assert!(left[..2].iter().all(|set| !set.contains(&Capability::CAP_PERFMON)), "{left:?}");
+        assert!(WITHIN_REACH.iter().all(|right| !left[0].contains(right)), "{left:?}");
         assert!(left[2..].iter().all(CapsHashSet::is_empty), "{left:?}");
     }
 }

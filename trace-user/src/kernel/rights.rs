@@ -1,12 +1,11 @@
 //! What a measurement needs of the system, checked before it is begun, so that the answer names what is
 //! missing. `trace attach` stops at the first need that is not met; `trace doctor` shows them all.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::capability;
 use super::lockdown::{self, CONFIDENTIALITY, SECURITY};
 use super::namespace::{INITIAL_PID, INITIAL_USER, Place};
+use super::{btf, capability};
 use crate::failure::{Code, Failure};
 
 /// Where the facts are read, so that tests run on saved trees.
@@ -61,6 +60,14 @@ pub fn needs(system: &System) -> Vec<Need> {
 /// The first need that is not met: [`Code::NotPermitted`] or [`Code::Kernel`].
 pub fn check(system: &System) -> Result<(), Failure> {
     needs(system).into_iter().try_for_each(|need| need.found.map(|_| ()))
+}
+
+/// Whether ids here are those that the kernel's events carry.
+///
+/// # Errors
+/// With [`Code::NotPermitted`] in another PID namespace than the initial one.
+pub fn check_ids(system: &System) -> Result<(), Failure> {
+    pid(&Place::read(&system.proc), system.own).map(|_| ())
 }
 
 /// What sampling `/proc` needs: no capability, but a `/proc` that shows this process.
@@ -152,15 +159,9 @@ fn locked(security: &Path) -> Found {
     }
 }
 
-fn types(btf: &Path) -> Found {
-    let why = match File::open(btf).and_then(|file| file.metadata()) {
-        Ok(metadata) if metadata.is_dir() => "it is a directory".to_owned(),
-        Ok(_) => return Ok(Some(btf.display().to_string())),
-        Err(e) => e.to_string(),
-    };
-    let what = format!("the kernel's types (BTF) cannot be read from {}", btf.display());
-    Err(Failure::new(Code::Kernel, what, why)
-        .fix("a kernel built with CONFIG_DEBUG_INFO_BTF=y; check with: ls -l /sys/kernel/btf/vmlinux"))
+fn types(path: &Path) -> Found {
+    btf::look_at(path)?;
+    Ok(Some(path.display().to_string()))
 }
 
 /// The very command, with sudo; by its path, since sudo has a search path of its own.

@@ -5,6 +5,7 @@ pub mod findings;
 pub mod following;
 pub mod io_model;
 mod loops;
+mod programs;
 pub mod roles;
 mod sampled;
 pub mod server_model;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 
 use trace_common::conn::Side;
 
-use crate::snapshot::{Connection, Snapshot, Thread};
+use crate::snapshot::{Connection, Program, Snapshot, Thread};
 use io_model::Limits;
 use tally::Tally;
 use verdict::{IoVerdict, Verdicts};
@@ -61,14 +62,17 @@ pub fn classify(snapshot: &Snapshot) -> Verdicts {
     let mut io_model = judge(&whole, limits);
     io_model.upstream = upstream(&whole, &io_model, limits);
     io_model.storage = storage::decide(snapshot.threads.iter(), limits).map(Box::new);
-    let by_process = members(snapshot, |thread| thread.pid, |connection| connection.pid);
+    let by_program = members(snapshot, Thread::program, |c| (c.pid, c.epoch));
     let nobody = Members::default();
-    let of_process = |pid: u32| judge(by_process.get(&pid).unwrap_or(&nobody), limits);
-    let processes = snapshot.processes.iter().map(|p| (p.pid, of_process(p.pid))).collect();
-    let by_thread = members(snapshot, |thread| thread.tid, |connection| connection.tid);
+    let of_program = |program: Program| judge(by_program.get(&program).unwrap_or(&nobody), limits);
+    let processes = snapshot.processes.iter().map(|p| (p.program(), of_program(p.program()))).collect();
+    let by_thread = members(snapshot, |t| (t.tid, t.epoch), |c| (c.tid, c.epoch));
     let threads = by_thread.iter().filter(|(_, members)| !members.threads.is_empty());
+    // Later programs of a thread come later.
     let threads: BTreeMap<u32, IoVerdict> =
-        threads.map(|(tid, members)| (*tid, judge(members, limits))).collect();
+        threads.map(|((tid, _), members)| (*tid, judge(members, limits))).collect();
+    let joined = programs::joined(snapshot);
+    let snapshot = &*joined;
     let server_model = server_model::decide(snapshot, &io_model);
     let mut verdicts = Verdicts {
         roles: roles::assign(snapshot, &server_model),
@@ -115,12 +119,12 @@ struct Members<'a> {
 }
 
 /// All threads and connections by a key of theirs: in one pass, since there may be ten thousand of each.
-fn members(
+fn members<K: Ord>(
     snapshot: &Snapshot,
-    of_thread: impl Fn(&Thread) -> u32,
-    of_connection: impl Fn(&Connection) -> u32,
-) -> BTreeMap<u32, Members<'_>> {
-    let mut all: BTreeMap<u32, Members> = BTreeMap::new();
+    of_thread: impl Fn(&Thread) -> K,
+    of_connection: impl Fn(&Connection) -> K,
+) -> BTreeMap<K, Members<'_>> {
+    let mut all: BTreeMap<K, Members> = BTreeMap::new();
     for thread in &snapshot.threads {
         all.entry(of_thread(thread)).or_default().threads.push(thread);
     }

@@ -26,7 +26,7 @@ pub fn classify(snapshot: &Snapshot, sampled: &Sampled) -> Verdicts {
     let of = |pid: u32| all.iter().copied().filter(|(t, _)| t.pid == pid).collect::<Vec<_>>();
     let io_model = judge(&all, sampled);
     Verdicts {
-        processes: snapshot.processes.iter().map(|p| (p.pid, judge(&of(p.pid), sampled))).collect(),
+        processes: snapshot.processes.iter().map(|p| (p.program(), judge(&of(p.pid), sampled))).collect(),
         threads: all.iter().map(|m| (m.0.tid, judge(&[*m], sampled))).collect(),
         roles: all.iter().map(|m| (m.0.tid, role(*m, snapshot))).collect(),
         server_model: server_model(&all, &io_model),

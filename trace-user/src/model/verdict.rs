@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::balance::Balance;
 use super::following::Following;
-use crate::snapshot::Handovers;
+use crate::snapshot::{Handovers, Program};
 
 /// The five I/O models of Stevens, and the two ways of not naming one.
 #[derive(
@@ -209,9 +209,9 @@ pub struct Verdicts {
     pub io_model: IoVerdict,
     /// On how it spreads connections.
     pub server_model: ServerVerdict,
-    /// Per process.
-    pub processes: BTreeMap<u32, IoVerdict>,
-    /// Per thread (living and ended).
+    /// Per program.
+    pub processes: BTreeMap<Program, IoVerdict>,
+    /// Per thread (living and ended); of who executed a program, as a thread of the last one.
     pub threads: BTreeMap<u32, IoVerdict>,
     /// Per thread.
     pub roles: BTreeMap<u32, Role>,

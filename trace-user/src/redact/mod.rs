@@ -4,7 +4,7 @@ pub mod pseudonym;
 
 use crate::model::verdict::{IoVerdict, ServerVerdict};
 use crate::report::schema::Report;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Container, Snapshot};
 use pseudonym::Pseudonyms;
 
 /// Words of trace's own command line that are no options.
@@ -16,6 +16,7 @@ pub fn snapshot(snapshot: &mut Snapshot, pseudonyms: &mut Pseudonyms) {
     for process in &mut snapshot.processes {
         process.comm = pseudonyms.name(&process.comm);
         process.exe = process.exe.as_ref().map(|path| pseudonyms.path(path));
+        container(&mut process.container, pseudonyms);
     }
     for thread in &mut snapshot.threads {
         thread.comm = pseudonyms.name(&thread.comm);
@@ -44,9 +45,11 @@ pub fn report(report: &mut Report, pseudonyms: &mut Pseudonyms) {
     let target = &mut report.target;
     target.comm = target.comm.as_ref().map(|name| pseudonyms.name(name));
     target.exe = target.exe.as_ref().map(|path| pseudonyms.path(path));
+    container(&mut target.container, pseudonyms);
     for process in &mut report.processes {
         process.comm = pseudonyms.name(&process.comm);
         process.exe = process.exe.as_ref().map(|path| pseudonyms.path(path));
+        container(&mut process.container, pseudonyms);
         for thread in &mut process.threads {
             thread.comm = pseudonyms.name(&thread.comm);
         }
@@ -70,6 +73,13 @@ pub fn report(report: &mut Report, pseudonyms: &mut Pseudonyms) {
     }
     texts(&mut report.blind_spots, pseudonyms);
     texts(&mut report.degraded, pseudonyms);
+}
+
+/// Its id is a name as well: that of LXC and nspawn was given by people.
+fn container(container: &mut Option<Container>, pseudonyms: &mut Pseudonyms) {
+    if let Some(container) = container {
+        container.id = pseudonyms.name(&container.id);
+    }
 }
 
 /// Replaces, in the command line that measured, all but trace's own words and numbers: after `--` stands a command of

@@ -44,10 +44,10 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
     let mut loss: BTreeMap<String, u64> = LOSSES.map(|name| (name.to_owned(), 0)).into();
     loss.extend(snapshot.loss.iter().map(|(name, &count)| (name.clone(), count)));
     let sampled: BySampled = snapshot.sampled.iter().flat_map(|s| &s.threads).map(|s| (s.tid, s)).collect();
-    let mut threads: BTreeMap<u32, Vec<&snapshot::Thread>> = BTreeMap::new();
-    snapshot.threads.iter().for_each(|thread| threads.entry(thread.pid).or_default().push(thread));
+    let mut threads: BTreeMap<snapshot::Program, Vec<&snapshot::Thread>> = BTreeMap::new();
+    snapshot.threads.iter().for_each(|thread| threads.entry(thread.program()).or_default().push(thread));
     let of_process = |p: &snapshot::Process| {
-        process(p, threads.get(&p.pid).map_or(&[], Vec::as_slice), snapshot, verdicts, &sampled)
+        process(p, threads.get(&p.program()).map_or(&[], Vec::as_slice), snapshot, verdicts, &sampled)
     };
     Report {
         schema_version: VERSION.into(),
@@ -85,14 +85,19 @@ pub fn build(snapshot: &Snapshot, verdicts: &Verdicts) -> Report {
 }
 
 fn target(snapshot: &Snapshot) -> Target {
-    let first = snapshot.pids.first().and_then(|pid| snapshot.processes.iter().find(|p| p.pid == *pid));
-    let first = first.or(snapshot.processes.first());
+    // What it ran last.
+    let last = |pid: &u32| snapshot.processes.iter().rfind(|p| p.pid == *pid);
+    let first = snapshot.pids.first().and_then(last).or(snapshot.processes.first());
+    // Who executed a program is a thread of both.
+    let executed = snapshot.processes.iter().filter(|p| p.by_exec).count() as u64;
+    let threads: u64 = snapshot.threads.iter().map(|t| t.count).sum();
     Target {
         pids: snapshot.pids.clone(),
         comm: first.map(|p| p.comm.clone()),
         exe: first.and_then(|p| p.exe.clone()),
-        processes: snapshot.processes.len() as u64 + snapshot.processes_summed,
-        threads: snapshot.threads.iter().map(|t| t.count).sum(),
+        processes: (snapshot.processes.len() as u64).saturating_sub(executed) + snapshot.processes_summed,
+        threads: threads.saturating_sub(executed),
+        container: first.and_then(|p| p.container.clone()),
     }
 }
 
@@ -107,7 +112,7 @@ fn process(
     sampled: &BySampled,
 ) -> Process {
     let threads = || threads.iter().copied();
-    let verdict = verdicts.processes.get(&process.pid);
+    let verdict = verdicts.processes.get(&process.program());
     // The verdict on the whole tree is that of its only process; of several, none has one of its own.
     let only = snapshot.processes.len() == 1;
     Process {
@@ -119,6 +124,11 @@ fn process(
         threads: threads().filter(|t| t.alive).map(|t| thread(t, snapshot, verdicts, sampled)).collect(),
         exe: process.exe.clone(),
         alive: process.alive,
+        epoch: process.epoch,
+        by_exec: process.by_exec,
+        began_ns: process.began_ns,
+        inner_pid: process.inner_pid,
+        container: process.container.clone(),
         io_verdict: verdict.cloned(),
     }
 }

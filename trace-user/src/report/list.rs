@@ -122,7 +122,7 @@ pub fn hint(listing: &Listing) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::container::Container;
+    use crate::kernel::container::{Container, Runtime};
     use crate::target::list::{Attach, Unseen};
 
     fn server(comm: &str, listens: &[(&str, Protocol)]) -> Server {
@@ -146,7 +146,7 @@ mod tests {
     fn the_table_fits_80_columns_and_shows_nothing_raw() {
         let long = "[ffff:1234:5678:9abc:def0:1234:5678:9abc]:65535";
         let mut hostile = server("\x1b[31m漢字漢字", &[(long, Protocol::Tcp), ("1.2.3.4:53", Protocol::Udp)]);
-        hostile.container = Some(Container { runtime: "lxc", id: "\u{202e}".repeat(40) });
+        hostile.container = Some(Container { runtime: Runtime::Lxc, id: "\u{202e}".repeat(40) });
         let unseen = Unseen { processes: 3, sockets: 9, listens: hostile.listens.repeat(8) };
         let listing =
             Listing { servers: vec![server("nginx", &[("0.0.0.0:80", Protocol::Tcp)]), hostile], unseen };

@@ -8,6 +8,7 @@ mod cohort;
 pub mod doctor;
 mod exchanges;
 pub mod export;
+mod identity;
 pub mod json;
 pub mod ledger;
 mod ledger_table;

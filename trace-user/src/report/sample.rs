@@ -9,8 +9,9 @@ use trace_common::receive::{Accepts, Receives};
 use crate::model::verdict::{Confidence, Evidence, IoModel, IoVerdict, Kind, Role, ServerVerdict, Verdicts};
 use crate::snapshot::timeline::{ConnectionTrack, Phase, Span, ThreadTrack, Timeline};
 use crate::snapshot::{
-    Announced, Calibration, Connection, Cost, EndedBy, Host, InFlight, Process, Readiness, Sampled,
-    SampledWidth, Schedstat, Seen, Snapshot, Step, Storage, Thread, ThreadSamples, Tool, Window,
+    Announced, Calibration, Connection, Container, Cost, EndedBy, Host, InFlight, Process, Readiness,
+    Runtime, Sampled, SampledWidth, Schedstat, Seen, Snapshot, Step, Storage, Thread, ThreadSamples, Tool,
+    Window,
 };
 
 /// Ten seconds of one process with so many alike threads.
@@ -37,8 +38,9 @@ pub fn snapshot(threads: u32) -> Snapshot {
             comm: "server".into(),
             exe: Some("/usr/bin/server".into()),
             alive: true,
-            listens: None,
-            listeners: Vec::new(),
+            inner_pid: Some(1),
+            container: Some(Container { runtime: Runtime::Docker, id: "0123456789ab".into() }),
+            ..Process::default()
         }],
         threads: (0..threads).map(thread).collect(),
         connections: (0..3).map(connection).collect(),
@@ -114,6 +116,7 @@ fn thread(i: u32) -> Thread {
     Thread {
         tid: 100 + i,
         pid: 100,
+        epoch: 0,
         comm: format!("worker-{i}"),
         born: false,
         alive: true,
@@ -170,6 +173,7 @@ fn connection(i: u32) -> Connection {
         side: if i == 2 { Side::Client } else { Side::Server },
         address: format!("10.0.0.1:{}", 50_000 + i),
         pid: 100,
+        epoch: 0,
         tid: 100,
         handovers: 0,
         waits: 7,
@@ -248,7 +252,7 @@ pub fn verdicts(snapshot: &Snapshot) -> Verdicts {
             alternatives: Vec::new(),
             evidence: Vec::new(),
         },
-        processes: snapshot.processes.iter().map(|p| (p.pid, io_model.clone())).collect(),
+        processes: snapshot.processes.iter().map(|p| (p.program(), io_model.clone())).collect(),
         threads: snapshot.threads.iter().map(|t| (t.tid, io_model.clone())).collect(),
         roles: snapshot.threads.iter().map(|t| (t.tid, Role::Reactor)).collect(),
         findings: Vec::new(),

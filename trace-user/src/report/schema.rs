@@ -20,7 +20,8 @@ use crate::model::balance::Balance;
 use crate::model::following::Following;
 use crate::model::verdict::{Confidence, Finding, IoModel, IoVerdict, Role, ServerVerdict};
 use crate::snapshot::{
-    Announced, Episodes, EventLoop, Handovers, InFlight, Readiness, Schedstat, Seen, Step, Storage, Window,
+    Announced, Container, Episodes, EventLoop, Handovers, InFlight, Readiness, Schedstat, Seen, Step,
+    Storage, Window,
 };
 
 /// Version of the schema: additive changes raise the minor number.
@@ -41,7 +42,7 @@ pub struct Report {
     pub target: Target,
     /// The answer.
     pub verdict: Verdict,
-    /// Processes by pid.
+    /// Processes by pid; one that executed a program in the window has an entry for each, in their order.
     pub processes: Vec<Process>,
     /// Whom the target waited for, longest first.
     pub peers: Vec<Peer>,
@@ -146,14 +147,17 @@ pub struct Host {
 pub struct Target {
     /// Processes that were asked for, by their ids in the initial namespace.
     pub pids: Vec<u32>,
-    /// Name of the first of them.
+    /// Name of the first of them; if it executed another program, that one's.
     pub comm: Option<String>,
     /// Its executable.
     pub exe: Option<String>,
-    /// Processes seen in the window, ended ones too.
+    /// Processes seen in the window, ended ones too; whatever programs they executed.
     pub processes: u64,
-    /// Threads seen in the window, ended ones too.
+    /// Threads seen in the window, ended ones too; who executed a program is one thread.
     pub threads: u64,
+    /// Addition: the container that the first of them runs in; `None` if its control group names none.
+    #[serde(default)]
+    pub container: Option<Container>,
 }
 
 /// The answer.
@@ -165,7 +169,7 @@ pub struct Verdict {
     pub server_model: ServerVerdict,
 }
 
-/// One process.
+/// One process, or one program of a process that executed another one.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Process {
     /// Process id.
@@ -176,7 +180,7 @@ pub struct Process {
     pub io_model: Option<IoModel>,
     /// Its server model by name; `None` where only the tree as a whole has one.
     pub server_model: Option<String>,
-    /// Its threads that ended within the window.
+    /// Its threads that ended within the window, that which executed the next program included.
     pub exited: Exited,
     /// Its threads that live at the end of the window.
     pub threads: Vec<Thread>,
@@ -184,6 +188,21 @@ pub struct Process {
     pub exe: Option<String>,
     /// Addition: whether it lives at the end of the window.
     pub alive: bool,
+    /// Addition: which program with this process id it is in the window: 0 for the first.
+    #[serde(default)]
+    pub epoch: u32,
+    /// Addition: whether the process executed it. Else it began with the process, which may have the id of one that ended.
+    #[serde(default)]
+    pub by_exec: bool,
+    /// Addition: when it began, after the window's start; `None` if before it.
+    #[serde(default)]
+    pub began_ns: Option<u64>,
+    /// Addition: process id in the innermost PID namespace; `None` if that is the initial one, or it could not be read.
+    #[serde(default)]
+    pub inner_pid: Option<u32>,
+    /// Addition: the container that it runs in; `None` if its control group names none.
+    #[serde(default)]
+    pub container: Option<Container>,
     /// Addition: the whole verdict behind `io_model`.
     pub io_verdict: Option<IoVerdict>,
 }

@@ -3,7 +3,7 @@
 
 use super::schema::Report;
 use super::text::Page;
-use super::{Layout, exchanges, ledger_table, phases, trust, unit, verdict_text};
+use super::{Layout, exchanges, identity, ledger_table, phases, trust, unit, verdict_text};
 use crate::snapshot::EndedBy;
 
 /// The report in lines of at most 80 columns.
@@ -29,12 +29,11 @@ pub fn render(report: &Report, layout: Layout) -> String {
 fn head(page: &mut Page, report: &Report) {
     let target = &report.target;
     let comm = target.comm.as_deref().unwrap_or("(no name)");
-    let pids: Vec<String> = target.pids.iter().map(u32::to_string).collect();
     page.paragraph(
         2,
         &format!(
-            "{comm} (pid {}): {}, {}; {}, {}",
-            pids.join(", "),
+            "{comm} {}: {}, {}; {}, {}",
+            identity::place(report),
             unit::plural(target.processes, "process", "processes"),
             unit::plural(target.threads, "thread", "threads"),
             unit::time(report.window.duration_ns),
@@ -50,6 +49,7 @@ fn head(page: &mut Page, report: &Report) {
     if let Some(exe) = &target.exe {
         page.paragraph(2, exe);
     }
+    identity::sentences(report).iter().for_each(|sentence| page.paragraph(2, sentence));
 }
 
 #[cfg(test)]

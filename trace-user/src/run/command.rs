@@ -15,8 +15,10 @@ use crate::command::Command;
 use crate::command::user::User;
 use crate::failure::{Code, Failure};
 use crate::kernel::drop::Ahead;
+use crate::kernel::proc::Proc;
 use crate::plan::{self, Plan};
 use crate::snapshot::Snapshot;
+use crate::target::identity::Identity;
 
 /// As for `trace attach`, everything that can be refused is refused first; then the command is held, so that a name that
 /// stands for none is found before a probe is loaded.
@@ -36,6 +38,7 @@ pub fn run(args: RunArgs, verbose: u8) -> Result<(), Failure> {
     let mut command = Command::hold(&words, user)?;
     signal::command(Some(command.pid()));
     (plan.options.pids, plan.options.held) = (vec![command.pid()], true);
+    plan.options.chosen = vec![Identity::hold(&Proc::system(), command.pid())];
     let aside = plan.writing.outputs.is_empty();
     plan.options.ahead = Some(Ahead { files: !aside, command: true });
     let print = |text: &str| if aside { print_aside(text) } else { Ok(()) };

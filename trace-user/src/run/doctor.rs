@@ -16,7 +16,7 @@ const DETAIL: u8 = 2;
 /// # Errors
 /// If stdout cannot be written.
 pub fn run(args: &DoctorArgs, verbose: u8) -> Result<ExitCode, Failure> {
-    let diagnosis = doctor::examine(&System::here(&args.btf));
+    let diagnosis = doctor::examine(&System::here(&args.types.btf));
     let text = match args.format.resolve() {
         Format::Table => report::doctor::render(&diagnosis, verbose >= DETAIL),
         Format::Json => {

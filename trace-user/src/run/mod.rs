@@ -25,11 +25,13 @@ use std::process::ExitCode;
 pub use explain::explain;
 
 use crate::cli::{AttachArgs, Cli, Command, DemoArgs};
-use crate::collect::Progress;
+use crate::collect::{Options, Point, Progress, Tier};
 use crate::failure::Failure;
 use crate::kernel::drop::Ahead;
 use crate::kernel::rights::{self, System};
-use crate::{collect, plan, target};
+use crate::target::Spec;
+use crate::target::identity;
+use crate::{collect, plan};
 use output::Outputs;
 use publish::{print, publish};
 use status::Status;
@@ -67,7 +69,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
 /// Everything that can be refused is refused before the first probe is loaded, usage before rights.
 fn attach(args: AttachArgs, verbose: u8) -> Result<(), Failure> {
     let (target, mut plan) = plan::attach(args, verbose)?;
-    plan.options.pids = target::resolve(Path::new("/proc"), &target, std::process::id())?;
+    choose(&target, &mut plan.options)?;
     signal::install()?;
     let mut outputs = Outputs::create(&plan.writing.outputs)?;
     plan.options.ahead = Some(Ahead { files: !plan.writing.outputs.is_empty(), command: false });
@@ -87,8 +89,22 @@ fn attach(args: AttachArgs, verbose: u8) -> Result<(), Failure> {
     publish(&tier::choose(windows), &plan.writing, outputs, stream, print)
 }
 
+/// Fills in who is to be traced.
+fn choose(target: &Spec, options: &mut Options) -> Result<(), Failure> {
+    let chosen = identity::choose(Path::new("/proc"), target, std::process::id());
+    // Who reads an id outside of a container and gives it to a trace inside had better be told that than that there is no
+    // such process; samples go by the ids that are seen here.
+    if chosen.is_err() && options.tier != Tier::Proc && !options.auto {
+        rights::check_ids(&System::here(&options.btf))?;
+    }
+    options.chosen = chosen?;
+    options.pids = options.chosen.iter().map(|chosen| chosen.pid).collect();
+    options.faults.pass(Point::Chosen);
+    Ok(())
+}
+
 fn demo(args: &DemoArgs) -> Result<(), Failure> {
     signal::install()?;
-    rights::check(&System::here(&args.btf))?;
+    rights::check(&System::here(&args.types.btf))?;
     crate::demo::run(args, &signal::came)
 }

@@ -1,5 +1,6 @@
 //! From what the user names — pids, a port, a name — to the processes to attach to.
 
+pub mod identity;
 pub mod list;
 mod pid;
 mod port;

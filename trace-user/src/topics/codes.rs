@@ -57,7 +57,10 @@ pub const EXIT: [Topic; 10] = [
         kind: ExitCode,
         name: "7 kernel",
         what: "The kernel cannot: no BTF, lockdown confidentiality, a probe that it refused, or probes that are blind.",
-        parts: &[(Act, "trace doctor says which; -vv shows the verifier's log.")],
+        parts: &[(
+            Act,
+            "trace doctor says which; -vv shows the verifier's log. Where there is no BTF: --btf FILE.",
+        )],
     },
     Topic {
         kind: ExitCode,

@@ -203,8 +203,8 @@ pub const LOSSES: [Topic; 24] = [
 pub const TIERS: [Topic; 4] = [
     short!(Tier, "full", "All hooks: every system call of the target, every switch of its threads.",
         Says: "Everything in the report is measured."),
-    short!(Tier, "sched", "All hooks but those on the entry and the exit of system calls: no call on the machine pays for it.",
-        Says: "No user and kernel time apart, no calls that did not sleep; a verdict is at most medium."),
+    short!(Tier, "sched", "No hooks on the entry and the exit of system calls, on wake-ups and on copies: no call on the machine pays for it.",
+        Says: "No user, kernel and copy time apart, no calls that did not sleep; a verdict is at most medium."),
     short!(Tier, "proc", "No hooks: samples of /proc, for whoever may not load any. What takes probes is null.",
         Measured: "CPU and run queue from schedstat, exact; sleeps shared out by some 100 samples a second.",
         Act: "sudo trace attach --tier full; trace doctor says what keeps it from being loaded."),

@@ -2,7 +2,9 @@
 //! call is known.
 #![allow(dead_code, reason = "not every test uses everything")]
 
+pub mod asleep;
 pub mod built;
+pub mod hidden;
 pub mod machine;
 pub mod observe;
 pub mod programs;

@@ -81,6 +81,17 @@ impl Observed {
         }
     }
 
+    /// Signals and completions are as many as the fixture's own.
+    pub fn told_as_often_as_it_says(&self) {
+        let (own, seen) = (self.fixture.totals, self.main());
+        let signals = seen.announced.fd_signals + seen.announced.sigio_signals;
+        assert_eq!(signals, own.signals.by_io, "signals of I/O: {:?} {:?}", seen.announced, own.signals);
+        let completed = if seen.announced.receives.total() > 0 { own.receives.with_data } else { 0 };
+        assert_eq!(seen.receives.completed, completed, "{:?}", seen.receives);
+        assert_eq!(seen.announced.polls, own.ring.polls, "readiness requests: {:?}", own.ring);
+        assert_eq!(seen.storage.ring.total(), own.storage.completed, "{:?} {:?}", seen.storage, own.storage);
+    }
+
     /// The thread that serves.
     pub fn main(&self) -> &super::report::Thread {
         self.trace.thread(self.fixture.tid)

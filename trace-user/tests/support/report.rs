@@ -51,6 +51,7 @@ pub struct Report {
     pub handovers: BTreeMap<String, u64>,
     pub balance: Option<Balance>,
     pub findings: Vec<Finding>,
+    pub degraded: Vec<String>,
     pub loss: BTreeMap<String, u64>,
     pub calibration: Calibration,
     pub calls: Option<Vec<Call>>,
@@ -176,6 +177,18 @@ pub struct Process {
     pub io_model: Option<String>,
     pub exited: Exited,
     pub threads: Vec<Thread>,
+    pub alive: bool,
+    pub epoch: u32,
+    pub by_exec: bool,
+    pub began_ns: Option<u64>,
+    pub inner_pid: Option<u32>,
+    pub container: Option<Container>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Container {
+    pub runtime: String,
+    pub id: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -9,21 +9,21 @@ use aya::{Btf, Ebpf};
 
 use crate::manifest::FLOOR;
 
-/// Programs that tier `sched` does without.
-const SYSCALLS: [&str; 2] = ["sys_enter", "sys_exit"];
+/// Programs that tier `sched` does without (`trace-user/src/collect/tier.rs`).
+const NOT_IN_SCHED: [&str; 4] = ["sys_enter", "sys_exit", "sched_waking", "skb_copy_datagram_iovec"];
 
-/// Loads the object below `directory` and attaches its programs, with or without those on system calls. They are
-/// detached when what is returned is dropped.
+/// Loads the object below `directory` and attaches its programs: those of tier `full`, or of `sched`. They are detached
+/// when what is returned is dropped.
 ///
 /// # Errors
 /// When the kernel refuses one that is not a ring's (which an older kernel may lack).
-pub fn attach(directory: &Path, syscalls: bool) -> Result<Ebpf> {
+pub fn attach(directory: &Path, full: bool) -> Result<Ebpf> {
     let path = directory.join(FLOOR);
     let object = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let btf = Btf::from_sys_fs().context("cannot read the kernel's types")?;
     let mut ebpf = Ebpf::load(&object).context("cannot load the empty programs")?;
     for (name, program) in ebpf.programs_mut() {
-        if !syscalls && SYSCALLS.contains(&name) {
+        if !full && NOT_IN_SCHED.contains(&name) {
             continue;
         }
         let program: &mut BtfTracePoint = program.try_into()?;

@@ -71,9 +71,10 @@ pub fn tests(root: &Path, test: &str) -> Result<Payload> {
 
 /// Of the tests that guests run, those whose counts depend on the kernel's hooks. Under emulation every run of the tracer
 /// takes seconds, and comparing times says nothing about a kernel.
-const IN_GUESTS: [(&str, &[&str]); 3] = [
+const IN_GUESTS: [(&str, &[&str]); 4] = [
     ("exact", &["twenty_three_receives", "poll_over_one", "epoll_over_fifty", "datagrams_without"]),
     ("models", &["every_fixture", "readers_of_files"]),
+    ("raw", &["counts_are_exact", "who_was_asleep"]),
     ("timeline", &["the_tracks", "a_copy_that", "who_was_asleep"]),
 ];
 

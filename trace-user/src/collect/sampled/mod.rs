@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::convert::Span;
 use super::{Options, Progress, Tier, census, clock, own};
 use crate::failure::{Code, Failure};
-use crate::kernel::proc::{Moment, Proc};
+use crate::kernel::proc::{Moment, Proc, Stat};
 use crate::snapshot::{
     Calibration, Cost, EndedBy, Process, Sampled, Snapshot, Thread, ThreadSamples, Tool, Window,
 };
@@ -49,7 +49,8 @@ struct Session<'a> {
     started_at: String,
     steal: Option<u64>,
     own_cpu: u64,
-    processes: BTreeMap<u32, Process>,
+    /// Each with when it began, in clock ticks since boot.
+    processes: BTreeMap<u32, (Process, u64)>,
     threads: BTreeMap<u32, Watched>,
     ended: Vec<(Thread, ThreadSamples)>,
     unreadable: u64,
@@ -87,9 +88,11 @@ pub fn measure(
         rounds: 0,
         degraded: why.map(|why| format!("tier proc: {why}")).into_iter().collect(),
     };
+    census::check_chosen(&session.proc, options)?;
     session.look();
     (session.start, session.started_at, session.own_cpu) = (clock::now(), clock::wall(), own::cpu_ns());
     session.enumerate(false);
+    census::check_chosen(&session.proc, options)?;
     if session.threads.is_empty() {
         return Err(session.nobody());
     }
@@ -165,11 +168,13 @@ impl Session<'_> {
 
     /// Processes of the target, their listeners, and flags of their sockets.
     fn look(&mut self) {
-        for pid in census::tree(&self.proc, self.options) {
-            let known = self.processes.remove(&pid);
-            let Some(mut process) = known.or_else(|| census::process(&self.proc, pid)) else { continue };
+        for (pid, started) in census::tree(&self.proc, self.options) {
+            let known = self.processes.remove(&pid).filter(|(_, then)| *then == started);
+            let Some((mut process, started)) = known.or_else(|| census::process(&self.proc, pid)) else {
+                continue;
+            };
             self.sockets.ports.extend(census::look_at_listeners(&self.proc, &mut process));
-            self.processes.insert(pid, process);
+            self.processes.insert(pid, (process, started));
         }
     }
 
@@ -201,7 +206,9 @@ impl Session<'_> {
         let mut gone = Vec::new();
         for (&tid, watched) in &mut self.threads {
             let pid = watched.pid;
-            let Some(stat) = self.proc.stat(pid, tid).filter(|s| !matches!(s.state, 'Z' | 'X' | 'x')) else {
+            // Another one may have its id by now.
+            let same = |s: &Stat| s.start_ticks == watched.start_ticks && !matches!(s.state, 'Z' | 'X' | 'x');
+            let Some(stat) = self.proc.stat(pid, tid).filter(same) else {
                 gone.push(tid);
                 continue;
             };
@@ -247,8 +254,11 @@ impl Session<'_> {
                 watched.count(counts, clock::now());
             }
         }
-        for process in self.processes.values_mut() {
-            census::refresh(&self.proc, process);
+        for (process, started) in self.processes.values_mut() {
+            process.alive = false;
+            if self.proc.start_ticks(process.pid) == Some(*started) {
+                census::refresh(&self.proc, process);
+            }
         }
         self.o_async = self.processes.keys().map(|pid| self.with_o_async(*pid)).sum();
     }
@@ -284,7 +294,7 @@ impl Session<'_> {
             },
             pids: self.options.pids.clone(),
             processes_summed: 0,
-            processes: self.processes.values().cloned().collect(),
+            processes: self.processes.values().map(|(process, _)| process.clone()).collect(),
             threads,
             connections: Vec::new(),
             peers: Vec::new(),

@@ -43,6 +43,8 @@ impl Counts {
 pub struct Watched {
     /// Its process.
     pub pid: u32,
+    /// When it began, in clock ticks since boot.
+    pub start_ticks: u64,
     comm: String,
     kernel_io: bool,
     born: bool,
@@ -78,6 +80,7 @@ impl Watched {
     pub fn new(pid: u32, stat: &Stat, counts: Counts, born: bool, now: u64) -> Watched {
         Watched {
             pid,
+            start_ticks: stat.start_ticks,
             comm: stat.comm.clone(),
             kernel_io: stat.is_kernel_io(),
             born,

@@ -4,9 +4,10 @@ use trace_common::thread::Sched;
 
 use super::super::clock;
 use super::super::convert::{self, Span};
+use super::super::slots::Brief;
 use super::super::timeline::Recorder;
 use super::Session;
-use crate::snapshot::{Process, Thread};
+use crate::snapshot::Thread;
 
 /// Ended threads listed one by one; further ones are summed up per process.
 const MAX_ENDED: usize = 1_000;
@@ -34,50 +35,49 @@ impl Session<'_> {
                 continue;
             }
             let span = Span { start: self.control.start, end: clock::now() };
-            if let Some((record, _)) = self.maps.record(brief.slot)
+            if let Some((record, _)) = self.maps.slots.read(brief.slot)
                 && record.sched() == Sched::Dead
             {
-                let comm = convert::last_name(&record).unwrap_or_else(|| self.name(record.tid, record.tgid));
+                let program = (record.tgid, record.program_at);
+                let comm = convert::last_name(&record).unwrap_or_else(|| self.name(record.tid, program));
                 self.timeline.iter_mut().for_each(|t| t.name(record.tid, record.tgid, &comm));
-                let thread = self.correct(convert::thread(&record, comm, span));
-                self.end(thread);
+                let thread = self.correct(convert::thread(&record, comm, span), program);
+                self.end(thread, brief);
             }
-            self.names.remove(&brief.tid);
+            self.names.remove(&(brief.tid, brief.program_at));
             self.silent.forget(brief.tid);
-            self.maps.free(brief.slot)?;
+            self.maps.slots.give(brief.slot)?;
             found.freed += 1;
         }
         Ok(found)
     }
 
-    /// Keeps an ended thread: one by one up to a limit, then summed up with one of its kind: of the same process, or of any
-    /// that was not asked for.
-    pub(super) fn end(&mut self, mut thread: Thread) {
+    /// Keeps an ended thread, `brief` being its record: one by one up to a limit, then summed up with one of its kind: of the
+    /// same program, of the same process, or of any process that was not asked for.
+    fn end(&mut self, mut thread: Thread, brief: Brief) {
         thread.alive = false;
+        let (pid, at) = brief.program();
+        let first = thread.tid == pid;
         if self.ended.len() >= MAX_ENDED {
             let asked_for = |t: &Thread| self.options.pids.contains(&t.pid);
-            let alike = |t: &Thread| kind(t) == kind(&thread);
-            let same = self.ended.iter().rposition(|t| t.pid == thread.pid && alike(t));
-            let of_others = || self.ended.iter().rposition(|t| !asked_for(t) && alike(t));
-            let sum = same.or_else(|| if asked_for(&thread) { None } else { of_others() });
+            let find = |alike: &dyn Fn(u64, &Thread) -> bool| {
+                self.ended.iter().rposition(|(at, t)| alike(*at, t) && kind(t) == kind(&thread))
+            };
+            let of_process = || find(&|_, t| t.pid == pid);
+            let of_others = || if asked_for(&thread) { None } else { find(&|_, t| !asked_for(t)) };
+            let sum = find(&|began, t| (t.pid, began) == (pid, at)).or_else(of_process).or_else(of_others);
             if let Some(sum) = sum {
-                // A process ends with its first thread, or is listed by another one of its own.
-                let unlisted = thread.tid == thread.pid && !self.processes.contains_key(&thread.pid);
-                self.processes_summed += u64::from(unlisted);
-                self.ended[sum].merge(&thread);
+                // A process ends with its first thread, or is listed by another one of its own. What it executed is no
+                // further process, and who executed it no further thread.
+                let unlisted = first && !self.programs.knows((pid, at));
+                self.processes_summed += u64::from(unlisted && !brief.by_exec);
+                thread.count = u64::from(!(unlisted && brief.by_exec));
+                self.ended[sum].1.merge(&thread);
                 return;
             }
         }
-        // Of a process that lived between two looks nothing is known but what it did.
-        self.processes.entry(thread.pid).or_insert_with(|| Process {
-            pid: thread.pid,
-            comm: thread.comm.clone(),
-            exe: None,
-            alive: false,
-            listens: None,
-            listeners: Vec::new(),
-        });
-        self.ended.push(thread);
+        self.programs.ended((pid, at), brief.by_exec, first.then_some(&*thread.comm));
+        self.ended.push((at, thread));
     }
 }
 

@@ -11,6 +11,7 @@ use trace_common::thread::{Sched, Thread as Record};
 use super::super::convert::{self, Span};
 use super::super::timeline::Tail;
 use super::super::{census, cost, held, loss, silent};
+use super::programs::Key;
 use super::{Session, broken};
 use crate::failure::Failure;
 use crate::snapshot::timeline::Timeline;
@@ -24,15 +25,17 @@ impl Session<'_> {
         samples: &BTreeMap<u32, silent::Sample>,
         stats: &BTreeMap<u32, Schedstat>,
     ) -> Result<Snapshot, Failure> {
-        let mut threads = self.ended.clone();
+        let programs = &self.programs;
+        let of = |(at, t): &(u64, Thread)| Thread { epoch: programs.epoch_at(t.pid, *at), ..t.clone() };
+        let mut threads: Vec<Thread> = self.ended.iter().map(of).collect();
         let mut tail = Tail::default();
         for brief in self.in_use() {
-            let Some((record, torn)) = self.maps.record(brief.slot) else { continue };
+            let Some((record, torn)) = self.maps.slots.read(brief.slot) else { continue };
             self.noticed.torn_reads += u64::from(torn && self.control.end != 0);
             threads.push(self.living(record, span, samples, stats.get(&record.tid), &mut tail));
         }
-        convert::add_rings(&mut threads, &self.maps.rings());
-        threads.sort_by_key(|t| (t.pid, t.tid));
+        convert::add_rings(&mut threads, &self.maps.rings(), |pid, at| self.programs.epoch_at(pid, at));
+        threads.sort_by_key(|t| (t.program(), t.tid));
         let losses = self.maps.losses().map_err(broken)?;
         let connections = self.maps.connections();
         let timeline = if ended_by == EndedBy::Open {
@@ -58,10 +61,13 @@ impl Session<'_> {
             host: census::host(),
             window: self.window(span, ended_by),
             pids: self.options.pids.clone(),
-            processes: self.processes.values().cloned().collect(),
+            processes: self.programs.listing(span.start),
             processes_summed: self.processes_summed,
             threads,
-            connections: connections.iter().map(convert::connection).collect(),
+            connections: connections
+                .iter()
+                .map(|conn| convert::connection(conn, |pid, at| self.programs.epoch_at(pid, at)))
+                .collect(),
             peers,
             turns: Some(turns),
             distributions,
@@ -119,8 +125,11 @@ impl Session<'_> {
         stat: Option<&Schedstat>,
         tail: &mut Tail,
     ) -> Thread {
-        let comm = self.name(record.tid, record.tgid);
+        let program = (record.tgid, record.program_at);
+        let comm = self.name(record.tid, program);
         let before = match self.baseline.get(&record.tid) {
+            // What the kernel had counted when the program began is not known.
+            _ if convert::began_by_exec(&record) => None,
             Some(before) => Some(*before),
             None if record.born_at != 0 => Some(Schedstat { run_ns: 0, delay_ns: 0 }),
             None => None,
@@ -137,11 +146,12 @@ impl Session<'_> {
             convert::thread(&record, comm, span)
         };
         thread.schedstat = stat;
-        self.correct(thread)
+        thread.epoch = self.programs.epoch_at(record.tgid, record.program_at);
+        self.correct(thread, program)
     }
 
-    pub(super) fn correct(&self, mut thread: Thread) -> Thread {
-        if self.options.held && self.options.pids.contains(&thread.tid) {
+    pub(super) fn correct(&self, mut thread: Thread, program: Key) -> Thread {
+        if self.options.held && self.options.pids.contains(&thread.tid) && program.1 == 0 {
             held::correct(&mut thread, self.released_at.saturating_sub(self.control.start));
         }
         thread

@@ -2,31 +2,29 @@
 
 use std::collections::BTreeSet;
 
-use super::super::census;
-use super::super::kmaps::Brief;
+use super::super::slots::Brief;
+use super::super::{Point, census};
+use super::programs::Key;
 use super::{Session, broken};
 use crate::failure::Failure;
-use crate::kernel::proc::Stat;
 
 /// Passes over `/proc` until one finds no thread without a record.
 const MAX_PASSES: u32 = 50;
 
 impl Session<'_> {
-    /// Processes of the target at present.
-    pub(super) fn tree(&self) -> BTreeSet<u32> {
-        census::tree(&self.proc, self.options)
-    }
-
     /// Gives every thread a record, until a pass finds none without one: `task_newtask` reports all that come later.
     pub(super) fn enumerate(&mut self) -> Result<(), Failure> {
-        for _ in 0..MAX_PASSES {
-            let mut missing = 0;
-            for pid in self.tree() {
-                self.note_process(pid);
-                for tid in self.proc.threads(pid) {
-                    missing += usize::from(self.register(pid, tid)?);
-                }
+        census::check_chosen(&self.proc, self.options)?;
+        for pass in 0..MAX_PASSES {
+            let tree = census::tree(&self.proc, self.options);
+            if pass == 0 {
+                self.options.faults.pass(Point::Listed);
             }
+            let mut missing = 0;
+            for (pid, started) in tree {
+                missing += self.register_process(pid, started)?;
+            }
+            census::check_chosen(&self.proc, self.options)?;
             if missing == 0 {
                 return Ok(());
             }
@@ -34,29 +32,51 @@ impl Session<'_> {
         Ok(())
     }
 
-    pub(super) fn register(&mut self, pid: u32, tid: u32) -> Result<bool, Failure> {
-        if self.maps.slot_of(tid) != 0 {
-            return Ok(false);
+    /// Gives the threads of a process a record that have none, and returns how many. If by then the process is not the one
+    /// that began at `started`, it has ended and another one has its id: none of what was read is of the target.
+    fn register_process(&mut self, pid: u32, started: u64) -> Result<usize, Failure> {
+        let mut given = Vec::new();
+        for tid in self.proc.threads(pid) {
+            given.extend(self.register(pid, tid)?.map(|slot| (tid, slot)));
         }
-        let Some(slot) = self.maps.allocate() else { return Ok(false) };
-        let stat = self.proc.stat(pid, tid);
-        let kernel_io = stat.as_ref().is_some_and(Stat::is_kernel_io);
-        self.maps.register(tid, pid, slot, kernel_io).map_err(broken)?;
-        if let Some(stat) = stat {
-            self.names.insert(tid, stat.comm);
+        if self.proc.start_ticks(pid) == Some(started) {
+            self.programs.look(&self.proc, (pid, 0), false);
+        } else {
+            for (tid, slot) in given.drain(..) {
+                self.take_back(tid, slot)?;
+            }
         }
-        Ok(true)
+        Ok(given.len())
     }
 
-    pub(super) fn note_process(&mut self, pid: u32) {
-        if let Some(process) = census::process(&self.proc, pid) {
-            self.processes.insert(pid, process);
+    /// Gives a thread a record, if it has none; the slot of that.
+    fn register(&mut self, pid: u32, tid: u32) -> Result<Option<u32>, Failure> {
+        if self.maps.slot_of(tid) != 0 {
+            return Ok(None);
         }
+        let Some(stat) = self.proc.stat(pid, tid) else { return Ok(None) };
+        let Some(slot) = self.maps.slots.allocate() else { return Ok(None) };
+        self.maps.register(tid, pid, slot, stat.is_kernel_io()).map_err(broken)?;
+        // Had it ended before that, nothing would take the record away again, and its id could become another's.
+        if self.proc.stat(pid, tid).map(|now| now.start_ticks) != Some(stat.start_ticks) {
+            self.take_back(tid, slot)?;
+            return Ok(None);
+        }
+        self.names.insert((tid, 0), stat.comm);
+        Ok(Some(slot))
+    }
+
+    /// Thread `tid`, which was given `slot`, is none of the target's.
+    fn take_back(&mut self, tid: u32, slot: u32) -> Result<(), Failure> {
+        if self.maps.slot_of(tid) == slot {
+            self.maps.unregister(tid).map_err(broken)?;
+        }
+        self.names.remove(&(tid, 0));
+        self.maps.slots.give(slot).map_err(broken)
     }
 
     pub(super) fn listeners(&mut self) -> anyhow::Result<()> {
-        let pids: Vec<u32> = self.processes.keys().copied().collect();
-        for pid in pids {
+        for pid in self.programs.pids() {
             for port in self.look_at_listeners(pid) {
                 self.maps.listen_on(port)?;
             }
@@ -66,37 +86,36 @@ impl Session<'_> {
 
     /// Notes whether a process holds a listener, and returns the ports of those it does.
     pub(super) fn look_at_listeners(&mut self, pid: u32) -> BTreeSet<u16> {
-        let process = self.processes.get_mut(&pid);
+        let process = self.programs.latest(pid);
         process.map(|process| census::look_at_listeners(&self.proc, process)).unwrap_or_default()
     }
 
     /// All records in use.
     pub(super) fn in_use(&self) -> Vec<Brief> {
-        (1..self.maps.slot_count()).filter_map(|slot| self.maps.brief(slot)).collect()
+        (1..self.maps.slots.count()).filter_map(|slot| self.maps.slots.brief(slot)).collect()
     }
 
     pub(super) fn note_newborn(&mut self, record: Brief) {
-        if self.names.contains_key(&record.tid) {
+        let named = (record.tid, record.program_at);
+        if self.names.contains_key(&named) {
             return;
         }
         if let Some(stat) = self.proc.stat(record.tgid, record.tid) {
-            self.names.insert(record.tid, stat.comm);
+            self.names.insert(named, stat.comm);
         }
-        if !self.processes.contains_key(&record.tgid) {
-            self.note_process(record.tgid);
+        if !self.programs.knows(record.program()) {
+            self.programs.look(&self.proc, record.program(), record.by_exec);
         }
     }
 
-    pub(super) fn name(&self, tid: u32, pid: u32) -> String {
-        self.names
-            .get(&tid)
-            .cloned()
-            .or_else(|| self.processes.get(&pid).map(|p| p.comm.clone()))
-            .unwrap_or_else(|| "?".to_owned())
+    /// The name of a thread of a program.
+    pub(super) fn name(&self, tid: u32, program: Key) -> String {
+        let of_program = || self.programs.name(program);
+        self.names.get(&(tid, program.1)).map(String::as_str).or_else(of_program).unwrap_or("?").to_owned()
     }
 
     pub(super) fn count_missed(&mut self) {
-        for pid in self.tree() {
+        for pid in census::tree(&self.proc, self.options).into_keys() {
             for tid in self.proc.threads(pid) {
                 if self.maps.slot_of(tid) != 0 {
                     continue;
@@ -109,8 +128,6 @@ impl Session<'_> {
                 self.noticed.threads_missed += u64::from(old);
             }
         }
-        for process in self.processes.values_mut() {
-            census::refresh(&self.proc, process);
-        }
+        self.programs.refresh(&self.proc);
     }
 }

@@ -1,29 +1,30 @@
 //! The probes, loaded for a session, or why they cannot be.
 
 use super::super::load::{self, LoadError, Probes, Sizes};
-use super::super::{Options, permitted};
+use super::super::program::Way;
+use super::super::{Options, census, permitted};
 use crate::failure::{Code, Failure};
-use crate::kernel::btf::{BtfError, Facts};
+use crate::kernel::btf::Facts;
 use crate::kernel::proc::Proc;
 
 /// Loads and attaches them, with room for the threads of the target.
-pub(super) fn probes(options: &Options, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
+pub(super) fn probes(options: &Options, way: Way, object: &[u8], proc: &Proc) -> Result<Probes, Failure> {
     let (facts, sizes, loader) = std::thread::scope(|scope| {
         let loader = scope.spawn(load::loader);
         let facts = Facts::read(&options.btf, load::tracepoints());
         let sizes = sizes(options, proc);
         (facts, sizes, loader.join().unwrap_or_else(|_| load::loader()))
     });
-    let facts = facts.map_err(no_btf)?;
-    let probes =
-        load::load(loader, object, &facts, sizes, options.tier, &options.faults.without).map_err(refused);
+    let facts = facts?;
+    let probes = load::load(loader, object, way, &facts, sizes, options.tier, &options.faults.without)
+        .map_err(refused);
     give_back();
     probes
 }
 
 /// Room for the threads of the target.
 fn sizes(options: &Options, proc: &Proc) -> Sizes {
-    let pids = if options.follow { proc.tree(&options.pids) } else { options.pids.iter().copied().collect() };
+    let pids = census::tree(proc, options).into_keys().collect();
     Sizes { timeline: options.timeline.is_some(), ..Sizes::of(proc, &pids) }
         .limited(options.faults.map_entries)
 }
@@ -32,11 +33,6 @@ fn sizes(options: &Options, proc: &Proc) -> Sizes {
 fn give_back() {
     // SAFETY: no preconditions.
     unsafe { libc::malloc_trim(0) };
-}
-
-pub fn no_btf(e: BtfError) -> Failure {
-    Failure::new(Code::Kernel, "the kernel's types (BTF) cannot be used", e.to_string())
-        .fix("a kernel built with CONFIG_DEBUG_INFO_BTF=y; check with: ls -l /sys/kernel/btf/vmlinux")
 }
 
 pub fn refused(e: LoadError) -> Failure {

@@ -1,6 +1,6 @@
 //! Processes: who they are, whose children, and under which names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Proc, Stat};
 use crate::kernel::container::{self, Container};
@@ -9,6 +9,11 @@ impl Proc {
     /// `PID/stat`, also of a thread id.
     pub fn process_stat(&self, pid: u32) -> Option<Stat> {
         Stat::parse(&self.read(format!("{pid}/stat"))?)
+    }
+
+    /// When a process began, in clock ticks since boot; `None` if there is none.
+    pub fn start_ticks(&self, pid: u32) -> Option<u64> {
+        Some(self.process_stat(pid)?.start_ticks)
     }
 
     /// Whether a process exists and is no zombie.
@@ -60,28 +65,39 @@ impl Proc {
         self.process_stat(pid).map_or_else(|| "gone".to_owned(), |stat| stat.comm)
     }
 
-    /// All processes below `roots`, with them, by their parents.
-    pub fn tree(&self, roots: &[u32]) -> BTreeSet<u32> {
+    /// All processes below `roots`, with them, by their parents: when each began, in clock ticks since boot.
+    pub fn tree(&self, roots: &[u32]) -> BTreeMap<u32, u64> {
         let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        let mut started = BTreeMap::new();
         for pid in self.numbers("") {
             if let Some(stat) = self.process_stat(pid) {
                 children.entry(stat.ppid).or_default().push(pid);
+                started.insert(pid, stat.start_ticks);
             }
         }
-        let mut found = BTreeSet::new();
+        let mut found = BTreeMap::new();
         let mut open: Vec<u32> = roots.to_vec();
         while let Some(pid) = open.pop() {
-            if found.insert(pid) {
+            if let Some(ticks) = started.get(&pid)
+                && found.insert(pid, *ticks).is_none()
+            {
                 open.extend(children.get(&pid).into_iter().flatten());
             }
         }
         found
     }
 
+    /// What stands behind `name` in `fdinfo` of a descriptor of this process.
+    pub fn own_fd_info(&self, fd: i32, name: &str) -> Option<String> {
+        value(&self.read(format!("self/fdinfo/{fd}"))?, name)
+    }
+
     /// What stands behind `name` in `PID/status`.
     fn status(&self, pid: u32, name: &str) -> Option<String> {
-        let status = self.read(format!("{pid}/status"))?;
-        let value = status.lines().find_map(|line| line.strip_prefix(name))?;
-        Some(value.trim().to_owned())
+        value(&self.read(format!("{pid}/status"))?, name)
     }
+}
+
+fn value(text: &str, name: &str) -> Option<String> {
+    Some(text.lines().find_map(|line| line.strip_prefix(name))?.trim().to_owned())
 }

@@ -35,7 +35,7 @@ pub enum Table {
 }
 
 const VERDICT: &str = "window.started_at window.duration_ns window.ended_by window.steal_ns target.comm target.exe \
-    target.processes target.threads io_model.name io_model.mechanism io_model.qualifier io_model.confidence \
+    target.container.runtime target.container.id target.processes target.threads io_model.name io_model.mechanism io_model.qualifier io_model.confidence \
     io_model.caller io_model.callee server_model.name server_model.qualifier server_model.units \
     server_model.count server_model.confidence turns.count turns.receive_ns turns.build_ns turns.send_ns \
     turns.service_p50_ns turns.service_p99_ns turns.build_p50_ns balance.workers balance.gini \
@@ -48,9 +48,9 @@ const RECEIVES: &str = "receives.calls receives.with_data receives.eof receives.
 const SIDES: &str = "wait_data_by_side.server_ns wait_data_by_side.client_ns wait_data_by_side.local_ns \
     wait_data_by_side.other_ns";
 const ACCEPTS: &str = "accepts.calls accepts.accepted accepts.eagain accepts.slept";
-const PROCESSES: &str =
-    "pid comm exe alive io_model io_verdict.confidence server_model exited.threads exited.lived_ns";
-const THREADS: &str = "pid process tid comm role io_model confidence lived_ns";
+const PROCESSES: &str = "pid comm exe alive io_model io_verdict.confidence server_model exited.threads exited.lived_ns \
+    epoch by_exec began_ns inner_pid container.runtime container.id";
+const THREADS: &str = "pid process epoch tid comm role io_model confidence lived_ns";
 const THREADS_END: &str = "receive_syscall readiness.calls readiness.slept readiness.returned readiness.empty \
     readiness.events sends sent_bytes sleeps preemptions check.run_ns check.delay_ns in_flight.syscall \
     in_flight.account in_flight.since_ns in_flight.before_attach waited_before silent kernel_io busy_share \
@@ -192,7 +192,10 @@ fn threads(report: &Report) -> Rows<'_> {
     let all = report.processes.iter().flat_map(|p| p.threads.iter().map(move |t| (p, t)));
     Box::new(all.map(|(process, thread)| {
         let row = serde_json::to_value(thread)?;
-        Ok(with(row, [("pid", json!(process.pid)), ("process", json!(process.comm))]))
+        Ok(with(
+            row,
+            [("pid", json!(process.pid)), ("process", json!(process.comm)), ("epoch", json!(process.epoch))],
+        ))
     }))
 }
 

@@ -7,7 +7,7 @@ use trace_common::account::Account;
 use super::super::cohort::{Cohort, cohorts, role_name};
 use super::super::sanitize::Markdown;
 use super::super::schema::Report;
-use super::super::{Layout, exchanges, phases, trust, unit, verdict_text};
+use super::super::{Layout, exchanges, identity, phases, trust, unit, verdict_text};
 use super::words;
 use crate::model::verdict::{Evidence, IoVerdict};
 
@@ -21,6 +21,7 @@ pub fn render(report: &Report, layout: Layout) -> String {
     let mut page = Page::default();
     page.line(format_args!("# {}", Markdown(&words::title(report))));
     page.paragraph(&words::window(report));
+    identity::sentences(report).iter().for_each(|sentence| page.paragraph(sentence));
     io_model(&mut page, "I/O model", &report.verdict.io_model);
     if let Some(storage) = words::files(report) {
         io_model(&mut page, "Files", storage);

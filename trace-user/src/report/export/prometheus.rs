@@ -45,6 +45,7 @@ fn about(text: &mut Text, report: &Report) {
         ("comm", report.target.comm.clone().unwrap_or_default()),
         ("exe", report.target.exe.clone().unwrap_or_default()),
         ("pids", pids.join(" ")),
+        ("container", report.target.container.as_ref().map(ToString::to_string).unwrap_or_default()),
     ];
     text.info("trace_target_info", "What was measured.", labels);
     text.one("trace_window_seconds", "Length of the window.", seconds(report.window.duration_ns));

@@ -159,7 +159,7 @@ fn every_column_of_csv_is_a_field_of_the_report() {
         };
         for column in text.lines().next().expect("a header").split(',') {
             let place = format!("/{}", column.replace('.', "/"));
-            let of_process = matches!(column, "pid" | "process");
+            let of_process = matches!(column, "pid" | "process" | "epoch");
             let of_verdict = json.pointer(&format!("/verdict{place}")).is_some();
             let first = column.split('.').next().unwrap_or_default();
             // Of what was not measured, the parts are not there either.

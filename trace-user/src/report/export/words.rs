@@ -4,7 +4,7 @@ use trace_common::account::Account;
 
 use super::super::cohort::Cohort;
 use super::super::schema::{Peer, Report};
-use super::super::{exchanges, unit};
+use super::super::{exchanges, identity, unit};
 use crate::model::storage::QUALIFIER;
 use crate::model::verdict::IoVerdict;
 use crate::snapshot::EndedBy;
@@ -12,8 +12,7 @@ use crate::snapshot::EndedBy;
 /// `nginx (pid 17)`.
 pub fn title(report: &Report) -> String {
     let comm = report.target.comm.as_deref().unwrap_or("(no name)");
-    let pids: Vec<String> = report.target.pids.iter().map(u32::to_string).collect();
-    format!("{comm} (pid {})", pids.join(", "))
+    format!("{comm} {}", identity::place(report))
 }
 
 /// What was measured when and how long, in a sentence.

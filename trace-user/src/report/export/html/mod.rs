@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::sanitize::Html;
 use super::super::schema::Report;
-use super::super::{unit, verdict_text};
+use super::super::{identity, unit, verdict_text};
 use super::words;
 use crate::model::verdict::{Alternative, Evidence, IoVerdict};
 
@@ -82,6 +82,7 @@ fn body(report: &Report) -> Markup {
         header {
             h1 { (Html(&words::title(report))) }
             p { (Html(&words::window(report))) }
+            @for sentence in identity::sentences(report) { p { (Html(&sentence)) } }
         }
         nav aria-label="Contents" {
             ul { @for (id, name) in CONTENTS { li { a href={ "#" (id) } { (name) } } } }

@@ -80,7 +80,7 @@ fn about(report: &Report, timeline: &Timeline, left_out: u64) -> Value {
 /// Metadata events: what processes and threads are called, and their order.
 fn names(report: &Report, tracks: &Tracks) -> Vec<Value> {
     let of_process = |pid: u32, of_connections: bool| {
-        let comm = report.processes.iter().find(|p| p.pid == pid).map_or("?", |p| &p.comm);
+        let comm = report.processes.iter().rfind(|p| p.pid == pid).map_or("?", |p| &p.comm);
         let name = format!("{} {pid}", Terminal(comm));
         if of_connections { format!("connections of {name}") } else { name }
     };
