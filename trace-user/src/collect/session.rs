@@ -70,8 +70,8 @@ pub struct Session<'a> {
     timeline: Option<Recorder>,
     noticed: Noticed,
     sampler: Sampler,
-    room: Room,
     silent: silent::Samples,
+    room: Room,
 }
 
 /// What was loaded and does not work all the same.
@@ -134,8 +134,8 @@ impl<'a> Session<'a> {
             timeline,
             noticed: Noticed::default(),
             sampler: Sampler::idle(),
-            room: Room::default(),
             silent: silent::Samples::default(),
+            room: Room::default(),
         };
         session.begin(progress)?;
         Ok(session)
@@ -211,8 +211,8 @@ impl<'a> Session<'a> {
                 next_interim = now + pace::after_interim(INTERIM, begun.elapsed());
             }
             if found.living >= silent::Samples::WORTH && now >= begun + FIRST_INTERIM {
-                let (maps, slots) = (&self.maps, self.maps.slots.count());
-                self.silent.go_on(&self.proc, slots, |slot| maps.slots.brief(slot), pause / ASKING);
+                let slots = &self.maps.slots;
+                self.silent.go_on(&self.proc, slots.count(), |slot| slots.brief(slot), pause / ASKING);
             }
             if let (Some(next), Some(every)) = (next_interval, self.options.interval)
                 && now >= next

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use trace_common::kernel::{MISSING, Offsets};
 
-use self::place::Place;
 use super::ids;
 use super::types::Types;
 use crate::failure::{Code, Failure};
+use place::Place;
 
 /// Where a kernel with `CONFIG_DEBUG_INFO_BTF` shows its own types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -103,7 +103,7 @@ pub fn look_at(path: &Path) -> Result<(), BtfError> {
     open(path).map(drop)
 }
 
-/// The file at `path`, and where in it types are.
+/// Opens a file of types, and finds them in it.
 fn open(path: &Path) -> Result<(File, Place), BtfError> {
     let file = File::open(path).map_err(|e| BtfError::Missing(path.into(), e))?;
     let place = Place::find(&file, path)?;
@@ -111,12 +111,14 @@ fn open(path: &Path) -> Result<(File, Place), BtfError> {
 }
 
 /// The bytes of the types at `path`.
-fn read(path: &Path) -> Result<Vec<u8>, BtfError> {
+fn bytes(path: &Path) -> Result<Vec<u8>, BtfError> {
     let missing = |e| BtfError::Missing(path.into(), e);
     let (mut file, place) = open(path)?;
-    let mut bytes = Vec::new();
+    let end = file.metadata().map_err(missing)?.len().min(place.end);
+    let length = usize::try_from(end.saturating_sub(place.start)).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(length);
     file.seek(SeekFrom::Start(place.start)).map_err(missing)?;
-    file.take(place.end.saturating_sub(place.start)).read_to_end(&mut bytes).map_err(missing)?;
+    file.take(place.end - place.start).read_to_end(&mut bytes).map_err(missing)?;
     Ok(bytes)
 }
 
@@ -130,22 +132,21 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Reads the types at `path`, and looks for the tracepoints `wanted`: among the running kernel's own types, if it has any,
-    /// since programs are verified against those, and they have their numbers.
+    /// Reads the types at `path`, and looks for the tracepoints `wanted`. Their numbers are those of the kernel's own types if
+    /// it has any, whatever the offsets are read from: it verifies programs against no others.
     ///
     /// # Errors
     /// If there are none, or a field is missing without which nothing can be measured.
     pub fn read(path: &Path, wanted: impl Iterator<Item = &'static str>) -> Result<Facts, BtfError> {
-        let bytes = read(path)?;
-        let types = parse(path, &bytes)?;
         let own = Path::new(VMLINUX);
-        let tracepoints = if path != own && has_own() {
-            tracepoints(&parse(own, &read(own)?)?, wanted)
-        } else {
-            tracepoints(&types, wanted)
-        };
+        let image = bytes(path)?;
+        let types = parse(path, &image)?;
         let offsets = offsets(&types).map_err(|field| BtfError::NoField(path.into(), field))?;
-        Ok(Facts { offsets, tracepoints })
+        if path == own || !has_own() {
+            return Ok(Facts { offsets, tracepoints: tracepoints(&types, wanted) });
+        }
+        let image = bytes(own)?;
+        Ok(Facts { offsets, tracepoints: tracepoints(&parse(own, &image)?, wanted) })
     }
 }
 
@@ -153,8 +154,7 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Types<'a>, BtfError> {
     Types::parse(bytes).map_err(|why| BtfError::Invalid(path.into(), why))
 }
 
-/// Those of the `wanted` tracepoints that there are, with the numbers of their types.
-fn tracepoints(types: &Types<'_>, wanted: impl Iterator<Item = &'static str>) -> BTreeMap<&'static str, u32> {
+fn tracepoints(types: &Types, wanted: impl Iterator<Item = &'static str>) -> BTreeMap<&'static str, u32> {
     let id = |tracepoint: &str| types.typedef(&format!("{}{tracepoint}", ids::PREFIX));
     wanted.filter_map(|tracepoint| Some((tracepoint, id(tracepoint)?))).collect()
 }
