@@ -3,7 +3,9 @@
 use core::cell::UnsafeCell;
 
 use aya_ebpf::{
-    btf_maps::{self, ArrayOfMaps},
+    bindings::bpf_map_type::BPF_MAP_TYPE_ARRAY,
+    btf_maps::ArrayOfMaps,
+    helpers::generated::bpf_map_lookup_elem,
     macros::{btf_map, map},
     maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf},
 };
@@ -34,11 +36,9 @@ pub static OFFSETS: Offsets = Offsets::UNSET;
 /// Slot of a thread by thread id; 0 for none. As long as `pid_max`.
 #[map]
 pub static TID_SLOT: Array<u32> = Array::with_max_entries(32_768, 0);
-/// Records of threads, in chunks that user space adds while the target grows. All have the length that is named here, so
-/// that the verifier puts the look-up in line (`array_map_meta_equal`, `kernel/bpf/arraymap.c`). Slot 0 is not used.
+/// Records of threads, in chunks that user space adds while the target grows. Slot 0 is not used.
 #[btf_map]
-pub static SLOTS: ArrayOfMaps<btf_maps::Array<Thread, { CHUNK as usize }, MMAPABLE>, { CHUNKS as usize }> =
-    ArrayOfMaps::new();
+pub static SLOTS: ArrayOfMaps<Chunk, { CHUNKS as usize }> = ArrayOfMaps::new();
 /// Zeroed slots for threads to come.
 #[map]
 pub static FREE_SLOTS: Queue<u32> = Queue::with_max_entries(MOST, 0);
@@ -102,6 +102,30 @@ pub static TIMELINE: RingBuf = RingBuf::with_byte_size(1 << 12, 0);
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss.stacks")]
 pub static STACKS: Shared<[u64; PLACES]> = Shared::new([0; PLACES]);
+
+/// What a chunk of records is like, in the form of a map's definition; it is never made by itself. All have this length, so that
+/// the verifier puts the look-up in line (`array_map_meta_equal`, `kernel/bpf/arraymap.c`). Sizes stand for types: up to 6.2
+/// a map that was made with types and one without, as user space makes them, are not alike (`bpf_map_meta_equal` compares
+/// `timer_off`, `kernel/bpf/map_in_map.c`).
+#[repr(C)]
+pub struct Chunk {
+    r#type: *const [i32; BPF_MAP_TYPE_ARRAY as usize],
+    key_size: *const [i32; size_of::<u32>()],
+    value_size: *const [i32; size_of::<Thread>()],
+    max_entries: *const [i32; CHUNK as usize],
+    map_flags: *const [i32; MMAPABLE],
+}
+
+impl Chunk {
+    /// The record at `place`.
+    #[inline(always)]
+    pub fn get_ptr_mut(&self, place: u32) -> Option<*mut Thread> {
+        let key = (&raw const place).cast();
+        // SAFETY: `self` is what the kernel keeps in `SLOTS`, and the key has the size that it names.
+        let found = unsafe { bpf_map_lookup_elem(core::ptr::from_ref(self).cast_mut().cast(), key) };
+        if found.is_null() { None } else { Some(found.cast()) }
+    }
+}
 
 /// A global that somebody else writes, too: a load of it is never folded.
 #[repr(transparent)]

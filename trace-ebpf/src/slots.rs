@@ -31,7 +31,7 @@ pub fn thread(tid: u32) -> Option<*mut Thread> {
 /// The record in slot `slot`.
 #[inline(always)]
 pub fn record(slot: u32) -> Option<*mut Thread> {
-    SLOTS.get_value_ptr_mut(slot::chunk(slot), &slot::place(slot))
+    SLOTS.get(slot::chunk(slot))?.get_ptr_mut(slot::place(slot))
 }
 
 /// A slot with its record, all zeroes, that nobody else knows; none is a loss.
