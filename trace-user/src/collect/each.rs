@@ -41,7 +41,8 @@ mod tests {
             let threads: Vec<Brief> = (1..=count)
                 .map(|tid| Brief { slot: 0, tid, tgid: 1, sched: 0, program_at: 0, by_exec: false })
                 .collect();
-            let ask = |_: &mut Tasks, thread: &Brief| (thread.tid % 3 != 0).then_some(thread.tid * 2);
+            let ask =
+                |_: &mut Tasks, thread: &Brief| (!thread.tid.is_multiple_of(3)).then_some(thread.tid * 2);
             let answers = of_threads(&Proc::system(), &threads, ask);
             assert_eq!(answers.len(), (count - count / 3) as usize);
             assert!(answers.iter().all(|(tid, answer)| *answer == tid * 2));
