@@ -7,6 +7,7 @@ mod floor;
 mod micro;
 mod page;
 mod process;
+mod profile;
 mod record;
 mod require;
 mod scale;
@@ -288,6 +289,13 @@ impl Bench {
                     }
                     Err(error) => self.give_up(tool, kind, &error),
                 }
+            }
+        }
+        for tool in all.iter().copied().filter(|tool| matches!(tool, Tool::Full | Tool::Sched)) {
+            let rate = bare.per_second;
+            match profile::measure(&server, kind, tool, &self.places, time, rate) {
+                Ok(profile) => self.record.profiles.push(profile),
+                Err(error) => eprintln!("bench: no profile of {}: {error:#}", tool.title()),
             }
         }
         self.tools = all;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::micro::LOOPS;
+use super::profile::Part;
 use super::record::{LoopRound, Record, ServerRound};
 use super::require::{self, Check};
 use super::scale_page;
@@ -89,8 +90,8 @@ pub fn page(record: &Record) -> String {
             text,
             "\n## Scale\n\n\
 Threads: nine of ten asleep in recv, the tenth naps 20 ms again and again. Snapshot: the last one while the window is\n\
-open; the last snapshot is the one at its end, with three files of /proc for each silent thread and one for each other\n\
-one. Ended: from the interrupt until the measurement was written and `trace` was gone. Own CPU: of `trace`, while the\n\
+open; the last snapshot is the one at its end, with a file of /proc for each thread, and two more for silent ones that\n\
+were not asked about before. Ended: from the interrupt until the measurement was written and `trace` was gone. Own CPU: of `trace`, while the\n\
 window was open, in parts of one CPU. The masses last {} s here, 10 s in `trace-user/tests/scale.rs`.\n\n",
             scale.seconds
         );
@@ -202,6 +203,31 @@ fn server(text: &mut String, record: &Record, kind: Kind) {
     let _ = write!(text, "\n{table}");
     for tool in [Tool::Full, Tool::Sched] {
         attached(text, record, kind, tool);
+    }
+    profile(text, record, kind);
+}
+
+/// Where the cost lies.
+fn profile(text: &mut String, record: &Record, kind: Kind) {
+    let mut table = Table::new(["tier", "program", "runs/request", "ns/run", "ns/request"]);
+    for profile in record.profiles.iter().filter(|profile| profile.server == kind) {
+        let tier = if profile.tool == Tool::Full { "full" } else { "sched" };
+        for part in &profile.parts {
+            let program = format!("`{}`", part.program);
+            let [runs, ns, all] = [(part.runs, 2), (part.ns, 0), (part.per_request(), 0)]
+                .map(|(value, digits)| number(Some(value), digits));
+            table.row([tier.to_owned(), program, runs, ns, all]);
+        }
+        let sum: f64 = profile.parts.iter().map(Part::per_request).sum();
+        let runs: f64 = profile.parts.iter().map(|part| part.runs).sum();
+        table.row([tier.into(), "all".into(), number(Some(runs), 2), String::new(), number(Some(sum), 0)]);
+    }
+    if !table.is_empty() {
+        let _ = write!(
+            text,
+            "\nWhere it lies, in one more round with the kernel's statistics on: they add two looks at the clock to a run, of\n\
+which one is in its time; what dispatching a program takes is not (the floor).\n\n{table}"
+        );
     }
 }
 

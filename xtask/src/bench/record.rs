@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::micro::Turn;
+use super::profile::Profile;
 use super::scale::Scale;
 use super::server::{Kind, Seen};
 use super::stats::{Spread, median, spread};
@@ -81,6 +82,9 @@ pub struct Record {
     pub machine: Vec<(String, String)>,
     /// Of the servers.
     pub servers: Vec<ServerRound>,
+    /// Where the cost lies, by server and tier.
+    #[serde(default)]
+    pub profiles: Vec<Profile>,
     /// Of the microloops.
     pub loops: Vec<LoopRound>,
     /// Who did not take part.

@@ -158,6 +158,11 @@ impl Attached {
         Ok(Self { tool, took, process, _programs: programs, report })
     }
 
+    /// The tool's process; none for programs of this one.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Owned::pid)
+    }
+
     /// CPU time that the tool itself has used, ns: that of its process, not what it costs in others.
     pub fn cpu_ns(&self) -> u64 {
         self.process.as_ref().map_or(0, |process| cpu_ns(&[process.pid()]))
