@@ -233,6 +233,12 @@ impl Conn {
         self.turn.sent(entered, now);
     }
 
+    /// Whether thread `tid` received a request here that nobody has answered yet.
+    #[inline(always)]
+    pub fn awaits_answer_of(&self, tid: u32) -> bool {
+        self.tid == tid && self.turn.began_at != 0 && !self.turn.is_answered()
+    }
+
     /// The same by thread `t`, to the connection behind `sk`.
     #[inline(always)]
     pub fn sent_by(&mut self, t: &mut Thread, sk: u64, now: u64) {

@@ -317,7 +317,8 @@ pub fn switch_out(
     }
     running(t, now, sink);
     if t.flags & flag::ARRIVAL_SEEN != 0 && stamps.last_arrival != 0 {
-        note_offset(t, t.on_at.wrapping_sub(stamps.last_arrival));
+        let away = t.on_at.saturating_sub(t.off_at);
+        note_offset(t, t.on_at.wrapping_sub(stamps.last_arrival), away);
     }
     t.run_delay = stamps.run_delay;
     t.off_at = now;
@@ -335,14 +336,18 @@ pub fn switch_out(
     }
 }
 
-/// How far the two clocks may drift apart between two switches, ns. A larger step means that the thread left and came back
-/// once more without being seen, and its last arrival is not the one that was seen.
+/// How far the two clocks may be apart from what they were at the switch before, ns. A larger step means that the thread left
+/// and came back once more without being seen, and its last arrival is not the one that was seen.
 const MAX_DRIFT: u64 = 100_000;
+/// … and one part in so many (as a power of two) of the time since: `CLOCK_MONOTONIC` is slewed by at most 500 ppm (adjtimex(2)).
+const DRIFT_SHIFT: u32 = 10;
 
+/// Notes the distance of the clocks that was seen when a thread came onto a CPU, having been `away` for so long.
 #[inline(always)]
-fn note_offset(t: &mut Thread, offset: u64) {
+fn note_offset(t: &mut Thread, offset: u64, away: u64) {
     let ahead = offset.wrapping_sub(t.rq_offset);
-    if t.rq_offset == 0 || ahead <= MAX_DRIFT || ahead.wrapping_neg() <= MAX_DRIFT {
+    let most = MAX_DRIFT + (away >> DRIFT_SHIFT);
+    if t.rq_offset == 0 || ahead <= most || ahead.wrapping_neg() <= most {
         t.rq_offset = offset;
     }
 }
@@ -384,7 +389,7 @@ pub fn switch_in(t: &mut Thread, start: u64, now: u64, seed: Seed, queued_at: u6
     match t.sched() {
         Sched::Unseen => {
             if t.flags & flag::UNSPLIT != 0 {
-                t.woken_at = queued_at;
+                note_waking(t, queued_at, now, sink);
             }
             first_switch_in(t, start, now, seed, sink);
         }
@@ -456,6 +461,9 @@ pub fn arrive_unseen(
     if t.sched == Sched::Unseen as u8 {
         if arrival > start && arrival <= now {
             sink.lose(Loss::RecoveredSwitches);
+            if t.flags & flag::UNSPLIT != 0 {
+                t.woken_at = arrival;
+            }
             first_switch_in(t, start, arrival, seed, sink);
             t.sched = Sched::Running as u8;
             t.on_at = arrival;
@@ -480,6 +488,16 @@ pub fn arrive_unseen(
     t.sched = Sched::Running as u8;
     t.on_at = arrival;
     t.flags &= !flag::ARRIVAL_SEEN;
+}
+
+/// Where wake-ups are not traced, a thread of which nothing was seen yet was woken at `queued_at`, or nobody knows when.
+#[inline(always)]
+fn note_waking(t: &mut Thread, queued_at: u64, now: u64, sink: &mut impl Sink) {
+    t.woken_at = queued_at;
+    if queued_at == 0 {
+        sink.lose(Loss::LostWakeups);
+        t.woken_at = now;
+    }
 }
 
 #[inline(always)]

@@ -163,6 +163,8 @@ pub const NR_RECVMSG: u32 = 47;
 /// See [`NR_EPOLL_CTL`].
 pub const NR_CLOSE: u32 = 3;
 /// See [`NR_EPOLL_CTL`].
+pub const NR_CLOSE_RANGE: u32 = 436;
+/// See [`NR_EPOLL_CTL`].
 pub const NR_DUP2: u32 = 33;
 /// See [`NR_EPOLL_CTL`].
 pub const NR_DUP3: u32 = 292;

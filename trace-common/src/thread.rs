@@ -254,8 +254,8 @@ impl Thread {
     }
 
     /// The connection that data was received from by `fd`; 0 if there was none, or if it came to its end since, or the
-    /// descriptor was closed, replaced or given away by this thread. Where another thread did that, whoever greets a new
-    /// connection by that descriptor before it received from it is taken to have answered the old one.
+    /// descriptor was closed or replaced by this thread. Another thread may have done that: whoever asks makes sure that
+    /// the connection still waits for this thread ([`crate::conn::Conn::awaits_answer_of`]).
     #[inline(always)]
     pub fn received_by(&self, fd: u64) -> u64 {
         let known = self.received_by_fd[bounded::<RECEIVED>(fd as usize)];

@@ -8,10 +8,10 @@ use trace_common::{
     event_loop, inferred, ready,
     receive::{self, MSG_DONTWAIT, ReceiveEnd},
     syscall::{
-        CallClass, FileKind, NR_CLOSE, NR_DUP2, NR_DUP3, NR_IO_URING_ENTER, NR_RECVFROM, NR_RECVMMSG,
-        NR_RECVMSG, NR_RT_SIGTIMEDWAIT, NR_SPLICE, class_from_u8,
+        CallClass, FileKind, NR_CLOSE, NR_CLOSE_RANGE, NR_DUP2, NR_DUP3, NR_IO_URING_ENTER, NR_RECVFROM,
+        NR_RECVMMSG, NR_RECVMSG, NR_RT_SIGTIMEDWAIT, NR_SPLICE, class_from_u8,
     },
-    thread::Thread,
+    thread::{RECEIVED, Received, Thread},
 };
 
 use crate::{
@@ -78,6 +78,7 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
             signals::dequeued(t, ret as i32, now)
         }
         CallClass::Other if t.call.nr == NR_CLOSE => t.forget_received(t.call.args[0]),
+        CallClass::Other if t.call.nr == NR_CLOSE_RANGE => t.received_by_fd = [Received::NONE; RECEIVED],
         CallClass::Other if matches!(t.call.nr, NR_DUP2 | NR_DUP3) => t.forget_received(t.call.args[1]),
         CallClass::Futex if ret > 0 => t.looping.handed_on += 1,
         CallClass::Submit if ret > 0 => t.aio_submitted += ret as u64,
@@ -98,15 +99,23 @@ pub fn ended(t: &mut Thread, class: CallClass, ret: i64, now: u64) {
 unsafe extern "C" fn send_ended(t: *mut Thread, fd: u64, now: u64) -> u32 {
     // SAFETY: see above.
     let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
-    // Who answers mostly has received there before.
-    let sk = match t.received_by(fd) {
-        0 => sock_of_fd(fd),
-        known => known,
-    };
+    // Who answers has mostly received there before.
+    let known = t.received_by(fd);
+    if known != 0
+        && let Some(conn) = CONNS.get_ptr_mut(known)
+    {
+        // SAFETY: a non-null pointer into the map; see `conns::of_sock`.
+        let conn = unsafe { &mut *conn };
+        if known == t.received.sk || conn.awaits_answer_of(t.tid) {
+            conn.sent_by(t, known, now);
+            return 0;
+        }
+    }
+    let sk = sock_of_fd(fd);
     if sk != 0
         && let Some(conn) = CONNS.get_ptr_mut(sk)
     {
-        // SAFETY: a non-null pointer into the map; see `conns::of_sock`.
+        // SAFETY: as above.
         unsafe { (*conn).sent_by(t, sk, now) };
     }
     0

@@ -440,7 +440,7 @@ pub fn task_newtask(ctx: Context) -> i32 {
     let Some(maker) = slots::thread(current_tid()) else { return 0 };
     let clone_flags: u64 = ctx.arg(1);
     let joins = clone_flags & CLONE_THREAD != 0;
-    if !joins && control!(follow) == 0 {
+    if !joins && control!(follow) == 0 || slots::is_over() {
         return 0;
     }
     let task: *const u8 = ctx.arg(0);
@@ -456,11 +456,10 @@ pub fn task_newtask(ctx: Context) -> i32 {
     // SAFETY: a new record that nobody else knows; that of the current thread, in an event of its own.
     let (t, maker) = unsafe { (&mut *t, &mut *maker) };
     programs::born(t, tgid, flags & PF_KERNEL_IO != 0, joins.then_some(maker));
-    // SAFETY: as above; the id comes last, since it tells user space that the slot is in use.
-    unsafe { (&raw mut t.tid).write_volatile(tid) };
-    slots::give(tid, slot);
-    // SAFETY: the verifier trusts the argument.
-    stacks::remember(unsafe { saved_registers(task) }, slot);
+    if slots::publish(tid, slot) {
+        // SAFETY: the verifier trusts the argument.
+        stacks::remember(unsafe { saved_registers(task) }, slot);
+    }
     0
 }
 
@@ -472,19 +471,26 @@ pub fn sched_process_exec(ctx: Context) -> i32 {
     let task: *const u8 = ctx.arg(0);
     // SAFETY: the first argument is a `struct task_struct *`.
     let new = unsafe { direct::<u32>(task, offset!(task_pid)) };
-    if old != new && !slots::hand_over(old, new) {
+    let slot = slots::slot_of(old);
+    if slot == 0 || old != new && !slots::give(new, slot) {
         return 0;
     }
-    let mut slot = 0;
+    let mut fresh = 0;
     with_thread(new, |t, at| {
         arrived(t, at, Before::Saved);
         // SAFETY: the record of the current thread.
-        slot = unsafe { programs::executed(t, new, at.now) };
+        fresh = unsafe { programs::executed(t, at.now) };
     });
-    if slot != 0 {
-        slots::give(new, slot);
+    if fresh != 0 {
+        slots::publish(new, fresh);
         // SAFETY: the verifier trusts the current task.
-        stacks::remember(unsafe { saved_registers(current_task()) }, slot);
+        stacks::remember(unsafe { saved_registers(current_task()) }, fresh);
+    } else if old != new {
+        slots::rename(slot, new);
+    }
+    // Last, so that each record is always somebody's.
+    if old != new {
+        slots::give(old, 0);
     }
     0
 }

@@ -42,21 +42,20 @@ pub fn born(t: &mut Thread, tgid: u32, kernel_io: bool, maker: Option<&mut Threa
     }
 }
 
-/// The current thread, `tid` from now on, has executed a program: ends its record, and returns the slot of the one that
-/// the program begins with. 0: it goes on with the record it has, either because there is no other (a loss), or because
-/// all of it is one program; see [`Thread::is_preparing`].
+/// The current thread has executed a program: ends its record, and returns the slot of the one that the program begins
+/// with, which still lacks its id. 0: it goes on with the record it has, either because there is no other (a loss), or
+/// because all of it is one program; see [`Thread::is_preparing`].
 ///
 /// # Safety
 /// `t` is null or the record of the current thread, in its write section.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub unsafe extern "C" fn executed(t: *mut Thread, tid: u32, now: u64) -> u32 {
+pub unsafe extern "C" fn executed(t: *mut Thread, now: u64) -> u32 {
     // SAFETY: see above.
     let Some(t) = (unsafe { t.as_mut() }) else { return 0 };
     let comm = bpf_get_current_comm().unwrap_or_default();
     let fresh = if t.is_preparing() { None } else { slots::fresh() };
     let Some((slot, fresh)) = fresh else {
-        t.tid = tid;
         t.comm = comm;
         return 0;
     };
@@ -64,7 +63,5 @@ pub unsafe extern "C" fn executed(t: *mut Thread, tid: u32, now: u64) -> u32 {
     let fresh = unsafe { &mut *fresh };
     ledger::exec(t, fresh, control!(start), now, &mut PerCpu);
     fresh.comm = comm;
-    // SAFETY: as above; the id comes last, since it tells user space that the slot is in use.
-    unsafe { (&raw mut fresh.tid).write_volatile(tid) };
     slot
 }

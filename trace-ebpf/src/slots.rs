@@ -37,38 +37,41 @@ pub fn record(slot: u32) -> Option<*mut Thread> {
 /// A slot with its record, all zeroes, that nobody else knows; none is a loss.
 #[inline(always)]
 pub fn fresh() -> Option<(u32, *mut Thread)> {
-    let Ok(Some(slot)) = FREE_SLOTS.pop() else {
+    let fresh = FREE_SLOTS.pop().ok().flatten().and_then(|slot| Some((slot, record(slot)?)));
+    if fresh.is_none() {
         PerCpu.lose(Loss::SlotsExhausted);
-        return None;
-    };
-    Some((slot, record(slot)?))
+    }
+    fresh
 }
 
-/// Makes the record in `slot` that of thread `tid`; 0 for none.
+/// Makes the record in `slot` that of thread `tid`, 0 for none; `false`, and a loss, if the id is beyond the table.
 #[inline(always)]
-pub fn give(tid: u32, slot: u32) {
-    if TID_SLOT.set(tid, slot, 0).is_err() {
+pub fn give(tid: u32, slot: u32) -> bool {
+    let given = TID_SLOT.set(tid, slot, 0).is_ok();
+    if !given {
         PerCpu.lose(Loss::MapFull);
     }
+    given
 }
 
-/// The thread known as `old` is `new` from now on; `false` if it is none of the target's.
+/// Makes the record in `slot`, which nobody knows of, that of thread `tid`. The id in the record comes last: user space takes
+/// a record for ended whose id is that of another one in the table.
 #[inline(always)]
-pub fn hand_over(old: u32, new: u32) -> bool {
-    let slot = slot_of(old);
-    if slot == 0 {
-        return false;
+pub fn publish(tid: u32, slot: u32) -> bool {
+    let given = give(tid, slot);
+    if given {
+        rename(slot, tid);
     }
-    give(old, 0);
-    give(new, slot);
-    // Inside the window it may get another record, and this one keep the id that it had.
-    if moment().is_none()
-        && let Some(t) = record(slot)
-    {
-        // SAFETY: a non-null pointer into the map; the owner part, in an event of the thread's own.
-        unsafe { (&raw mut (*t).tid).write_volatile(new) };
+    given
+}
+
+/// Sets the id in the record in `slot`, in an event of its thread's own or before it has run.
+#[inline(always)]
+pub fn rename(slot: u32, tid: u32) {
+    if let Some(t) = record(slot) {
+        // SAFETY: a non-null pointer into the map.
+        unsafe { (&raw mut (*t).tid).write_volatile(tid) };
     }
-    true
 }
 
 /// Whether thread `tid` belongs to the target.
@@ -105,6 +108,14 @@ pub fn moment() -> Option<Moment> {
     // SAFETY: the helper has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
     Control::is_open(start, control!(end), now).then_some(Moment { start, now })
+}
+
+/// Whether the window has ended: who is born then is none of it.
+#[inline(always)]
+pub fn is_over() -> bool {
+    let end = control!(end);
+    // SAFETY: the helper has no preconditions.
+    end != 0 && unsafe { bpf_ktime_get_ns() } > end
 }
 
 /// Whether system calls are not traced (tier `sched`). The verifier knows the answer, and removes what is not needed.

@@ -8,7 +8,7 @@
 //!   before it runs): user space registers the others while the gate is shut.
 //! - A stack changes hands only when its thread has ended, which forgets it ([`forget`]), or, having been of no interest, has
 //!   nothing to be forgotten but that.
-//! - A thread's slot changes only by exec, which forgets it.
+//! - A thread's slot changes only by exec, which remembers the new one.
 
 use crate::{
     kind::{are_learned, distance},

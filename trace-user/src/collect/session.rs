@@ -154,6 +154,7 @@ impl<'a> Session<'a> {
         self.started_at = clock::wall();
         self.baseline =
             each::of_threads(&self.proc, &threads, |tasks, thread| tasks.schedstat(thread.tgid, thread.tid));
+        self.room = Room::of(threads.len());
         self.control.epoch = 2;
         self.control.start = clock::now();
         self.maps.set_control(self.control).map_err(broken)?;

@@ -105,12 +105,16 @@ impl Slots {
             return Ok(());
         }
         let before = self.chunks.len();
-        while self.chunks.len() < wanted.div_ceil(CHUNK) as usize {
-            self.chunks.push(Chunk::new()?);
+        let mut refused = Ok(());
+        while refused.is_ok() && self.chunks.len() < wanted.div_ceil(CHUNK) as usize {
+            refused = Chunk::new().map(|chunk| self.chunks.push(chunk));
         }
         let added: Vec<u32> = (before as u32..self.chunks.len() as u32).collect();
-        if !added.is_empty() {
-            publish(&self.outer, &added, &self.chunks[before..]).context("further records of threads")?;
+        if !added.is_empty()
+            && let Err(e) = publish(&self.outer, &added, &self.chunks[before..])
+        {
+            self.chunks.truncate(before);
+            return Err(e).context("further records of threads");
         }
         // All that the chunks have room for.
         let until = (self.chunks.len() as u32 * CHUNK).min(self.most);
@@ -118,7 +122,7 @@ impl Slots {
             self.free.push(slot, 0).context("the queue of free records")?;
         }
         self.count = until;
-        Ok(())
+        refused
     }
 
     /// Hands slot `slot` out again, zeroed, for a thread to come.
@@ -253,12 +257,12 @@ struct Batch {
     flags: u64,
 }
 
-/// Lets the probes see `chunks` at `places` of the outer map, in one call: each takes a grace period of RCU
-/// (`maybe_wait_bpf_programs`, `kernel/bpf/syscall.c`), some 10 ms.
+/// Lets the probes see `chunks` at `places` of the outer map, in one call: each takes a grace period of RCU, some 10 ms, or,
+/// on older kernels, each chunk does (`maybe_wait_bpf_programs`, `kernel/bpf/syscall.c`).
 fn publish(outer: &MapData, places: &[u32], chunks: &[Chunk]) -> io::Result<()> {
     debug_assert!(places.len() == chunks.len() && places.iter().all(|place| *place < CHUNKS));
     let fds: Vec<u32> = chunks.iter().map(|chunk| chunk.map.fd().as_fd().as_raw_fd() as u32).collect();
-    let attributes = Batch {
+    let mut attributes = Batch {
         in_batch: 0,
         out_batch: 0,
         keys: places.as_ptr() as u64,

@@ -5,6 +5,7 @@ mod place;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use trace_common::kernel::{MISSING, Offsets};
@@ -17,15 +18,20 @@ use place::Place;
 /// Where a kernel with `CONFIG_DEBUG_INFO_BTF` shows its own types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
+/// Most bytes of types: a kernel has some 6 MB of them.
+const MAX_BYTES: u64 = 256 << 20;
+
 /// Fields without which nothing can be measured; all others degrade a named figure.
-const REQUIRED: [&str; 9] = [
+const REQUIRED: [&str; 11] = [
     "task_pid",
     "task_tgid",
     "task_tif",
     "task_flags",
+    "task_iowait",
     "task_files",
     "files_fdt",
     "fdt_fd",
+    "fdt_max_fds",
     "file_inode",
     "socket_sk",
 ];
@@ -105,7 +111,12 @@ pub fn look_at(path: &Path) -> Result<(), BtfError> {
 
 /// Opens a file of types, and finds them in it.
 fn open(path: &Path) -> Result<(File, Place), BtfError> {
-    let file = File::open(path).map_err(|e| BtfError::Missing(path.into(), e))?;
+    let missing = |e| BtfError::Missing(path.into(), e);
+    // A pipe that nobody writes to would be waited for.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(missing)?;
+    if !file.metadata().map_err(missing)?.is_file() {
+        return Err(BtfError::Invalid(path.into(), "it is no file".to_owned()));
+    }
     let place = Place::find(&file, path)?;
     Ok((file, place))
 }
@@ -115,10 +126,16 @@ fn bytes(path: &Path) -> Result<Vec<u8>, BtfError> {
     let missing = |e| BtfError::Missing(path.into(), e);
     let (mut file, place) = open(path)?;
     let end = file.metadata().map_err(missing)?.len().min(place.end);
-    let length = usize::try_from(end.saturating_sub(place.start)).unwrap_or(0);
-    let mut bytes = Vec::with_capacity(length);
+    let length = end.saturating_sub(place.start);
+    if length > MAX_BYTES {
+        return Err(BtfError::Invalid(
+            path.into(),
+            format!("{length} bytes are more than any kernel's types"),
+        ));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
     file.seek(SeekFrom::Start(place.start)).map_err(missing)?;
-    file.take(place.end - place.start).read_to_end(&mut bytes).map_err(missing)?;
+    file.take(length).read_to_end(&mut bytes).map_err(missing)?;
     Ok(bytes)
 }
 

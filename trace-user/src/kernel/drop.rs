@@ -38,9 +38,16 @@ impl Ahead {
 pub const FOR_STATISTICS: Capability = Capability::CAP_SYS_ADMIN;
 /// What making a map takes (`kernel/bpf/syscall.c`, `map_create`). It stays permitted, since records are made while the
 /// target grows, but is effective only within [`raised`].
-pub const FOR_MAPS: Capability = Capability::CAP_BPF;
+const FOR_MAPS: Capability = Capability::CAP_BPF;
+/// What stands in for it (`include/linux/capability.h`, `bpf_capable`).
+const FOR_MAPS_TOO: Capability = Capability::CAP_SYS_ADMIN;
 /// All that stays within reach.
 const WITHIN_REACH: [Capability; 2] = [FOR_STATISTICS, FOR_MAPS];
+
+/// The right to make maps: [`FOR_MAPS`], or what stands in for it.
+pub fn for_maps() -> Capability {
+    if caps::has_cap(None, CapSet::Permitted, FOR_MAPS).unwrap_or(true) { FOR_MAPS } else { FOR_MAPS_TOO }
+}
 
 /// Does `what` with one of these rights, where it is permitted.
 pub fn raised<T>(right: Capability, what: impl FnOnce() -> T) -> T {

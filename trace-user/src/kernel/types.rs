@@ -16,6 +16,8 @@ const TYPE: usize = 12;
 const MAX_LINKS: usize = 32;
 /// Anonymous structs and unions within each other that are looked into.
 const MAX_NESTED: u32 = 16;
+/// Longest name, bytes, with its end: `KSYM_NAME_LEN`, `include/linux/kallsyms.h`.
+const MAX_NAME: usize = 512;
 /// Members that are looked at for one field: `task_struct` has some 300.
 const MAX_MEMBERS: u32 = 100_000;
 
@@ -213,9 +215,10 @@ impl<'a> Types<'a> {
         word(self.bytes, at)
     }
 
-    /// The string at an offset of the strings; empty if there is none.
+    /// The string at an offset of the strings; empty if there is none, or if it is longer than any name.
     fn string(&self, offset: u32) -> &'a [u8] {
         let rest = self.bytes[self.strings.clone()].get(offset as usize..).unwrap_or_default();
+        let rest = &rest[..rest.len().min(MAX_NAME)];
         std::ffi::CStr::from_bytes_until_nul(rest).map_or(&[], |text| text.to_bytes())
     }
 }

@@ -48,8 +48,10 @@ impl Identity {
     /// What has become of it. What is known of an id is of this process if it was learnt before an answer of
     /// [`Fate::Same`].
     pub fn fate(&self, proc: &Proc) -> Fate {
+        // In this order: whoever has the id after the process that is held has ended is another one.
+        let shown = self.pidfd.as_ref().and_then(|fd| shown(proc, fd));
         let now = proc.start_ticks(self.pid);
-        let same = match self.pidfd.as_ref().and_then(|fd| shown(proc, fd)) {
+        let same = match shown {
             Some(pid) => pid == i64::from(self.pid),
             None => now == self.start_ticks,
         };

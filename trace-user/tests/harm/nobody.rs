@@ -88,7 +88,10 @@ fn cases(nobody: &Nobody, others: &Fixture, own: &Fixture) -> Vec<(String, Expec
         (format!("attach --pid {own}"), Refuses(6, without_rights)),
         (format!("attach --port {port}"), Refuses(6, "")),
         (format!("attach --pid {pid} --tier sched"), Refuses(6, without_rights)),
-        (format!("attach --pid {pid} --timeline /tmp/t.json --tier auto"), Refuses(6, without_rights)),
+        (
+            format!("attach --pid {pid} --timeline /tmp/trace-of-{pid}.json --tier auto"),
+            Refuses(6, without_rights),
+        ),
         ("attach --pid 4000000".to_owned(), Refuses(5, "does not exist")),
         ("attach --name no-such-name-at-all".to_owned(), Refuses(5, "no-such-name-at-all")),
         ("attach --pid 0".to_owned(), Refuses(2, "idle task")),

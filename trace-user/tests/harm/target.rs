@@ -79,7 +79,6 @@ const FORKS: u64 = 1_100;
 #[test]
 fn a_thousand_forks_a_second_are_counted_to_the_last() {
     test_alone!();
-    // Fewer than pid_max is by default (32,768): processes are counted by their ids, see docs/RELIABILITY.md.
     let seconds: u64 = length(3, 20);
     let trace = trace();
     let fixture = |seconds: u64| format!("fixture scale forks --rate {FORKS} --seconds {seconds}");

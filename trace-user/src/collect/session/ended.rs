@@ -46,6 +46,7 @@ impl Session<'_> {
             }
             self.names.remove(&(brief.tid, brief.program_at));
             self.silent.forget(brief.tid);
+            self.baseline.remove(&brief.tid);
             self.maps.slots.give(brief.slot)?;
             found.freed += 1;
         }

@@ -42,6 +42,11 @@ impl Programs {
         self.known.contains_key(&key)
     }
 
+    /// Whether it was looked at while it lived: a thread that ended first makes it known, but says little of it.
+    pub fn is_looked_at(&self, key: Key) -> bool {
+        self.looked_at.contains_key(&key)
+    }
+
     /// Its name.
     pub fn name(&self, key: Key) -> Option<&str> {
         self.known.get(&key).map(|process| &*process.comm)

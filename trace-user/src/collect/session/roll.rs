@@ -66,8 +66,12 @@ impl Session<'_> {
         Ok(Some(slot))
     }
 
-    /// Thread `tid`, which was given `slot`, is none of the target's.
+    /// Thread `tid`, which was given `slot`, is none of the target's; unless it took over the id of its process by an exec,
+    /// and its record with it.
     fn take_back(&mut self, tid: u32, slot: u32) -> Result<(), Failure> {
+        if self.maps.slots.brief(slot).is_some_and(|record| record.tid != tid) {
+            return Ok(());
+        }
         if self.maps.slot_of(tid).map_err(broken)? == slot {
             self.maps.unregister(tid).map_err(broken)?;
         }
@@ -103,7 +107,7 @@ impl Session<'_> {
         if let Some(stat) = self.proc.stat(record.tgid, record.tid) {
             self.names.insert(named, stat.comm);
         }
-        if !self.programs.knows(record.program()) {
+        if !self.programs.is_looked_at(record.program()) {
             self.programs.look(&self.proc, record.program(), record.by_exec);
         }
     }

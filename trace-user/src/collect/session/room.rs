@@ -12,6 +12,13 @@ pub(super) struct Room {
     refused: bool,
 }
 
+impl Room {
+    /// At the beginning, where so many live.
+    pub(super) fn of(living: usize) -> Room {
+        Room { living, refused: false }
+    }
+}
+
 impl Session<'_> {
     /// After a fold that found so many: makes further records where the free ones run low. Returns births since the last
     /// fold, and how many records are free.
@@ -23,7 +30,7 @@ impl Session<'_> {
         let wanted = slots::wanted(found.living, births);
         if wanted > self.maps.slots.count() && !self.room.refused {
             let slots = &mut self.maps.slots;
-            self.room.refused = drop::raised(drop::FOR_MAPS, || slots.grow(wanted)).is_err();
+            self.room.refused = drop::raised(drop::for_maps(), || slots.grow(wanted)).is_err();
         }
         (births, (self.maps.slots.count() as usize).saturating_sub(found.living + 1))
     }
