@@ -272,9 +272,8 @@ fn publish(outer: &MapData, places: &[u32], chunks: &[Chunk]) -> io::Result<()> 
         elem_flags: 0,
         flags: 0,
     };
-    // SAFETY: the attributes, and what they point to, live until the call returns.
-    let done =
-        unsafe { libc::syscall(libc::SYS_bpf, UPDATE_BATCH, &raw const attributes, size_of::<Batch>()) };
+    // SAFETY: the attributes, and what they point to, live until the call returns; the kernel writes `count`.
+    let done = unsafe { libc::syscall(libc::SYS_bpf, UPDATE_BATCH, &raw mut attributes, size_of::<Batch>()) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
