@@ -72,6 +72,8 @@ pub struct Tally {
     pub immediate: u64,
     /// Waits over several peers, and io_urings, of any thread, also of those that receive nothing.
     pub all_waits_many: u64,
+    /// Waits of any thread whose width is not known: they may have been over several peers.
+    pub all_waits_unknown: u64,
     /// See `all_waits_many`.
     pub all_rings: u64,
 }
@@ -90,6 +92,7 @@ impl Tally {
             tally.ready_slept = group.slept;
         }
         tally.all_waits_many = group.many;
+        tally.all_waits_unknown = group.unknown;
         tally.all_rings = threads.iter().map(|t| t.announced.rings).sum();
         // The thread that a signal interrupts need not be the one that receives.
         for thread in threads {
@@ -201,7 +204,8 @@ impl Tally {
     pub fn never_waited(&self) -> bool {
         let others = self.polled + self.wide + self.signalled + self.completed + self.undecided;
         let asked = share(self.asked_blocking, self.listed) >= WINNER_SHARE;
-        let watched = self.all_waits_many + self.all_rings + self.in_epoll + self.o_async;
+        let watched =
+            self.all_waits_many + self.all_waits_unknown + self.all_rings + self.in_epoll + self.o_async;
         self.immediate >= IMMEDIATE_RECEIVES
             && self.listed >= WIDTH_CONNECTIONS
             && self.decided() < HIGH_EPISODES
@@ -231,6 +235,7 @@ impl Tally {
 struct Waits {
     one: u64,
     many: u64,
+    unknown: u64,
     slept: u64,
     by_call: [u64; 4],
 }
@@ -242,6 +247,7 @@ impl Waits {
             let r = &thread.readiness;
             waits.one += r.width_one + r.width_datagram;
             waits.many += r.width_many;
+            waits.unknown += r.width_unknown;
             waits.slept += r.slept;
             for (sum, calls) in waits.by_call.iter_mut().zip(r.by_call) {
                 *sum += calls;
