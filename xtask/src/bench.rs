@@ -42,6 +42,9 @@ const PACKAGES: [&str; 9] = [
     "util-linux",
 ];
 
+/// Where bpftrace looks for tracepoints; not every machine mounts it.
+const TRACEFS: &str = "/sys/kernel/tracing";
+
 /// Options of `bench`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -214,7 +217,11 @@ fn install(args: &Args) -> Result<()> {
         _ => true,
     };
     let names: Vec<&str> = PACKAGES.iter().filter(|package| needed(package)).copied().collect();
-    setup::packages("the benchmarks", &names)
+    setup::packages("the benchmarks", &names)?;
+    if tools.contains(&Tool::Bpftrace) && !Path::new(TRACEFS).join("events").exists() {
+        run::run(Command::new("mount").args(["-t", "tracefs", "tracefs", TRACEFS]))?;
+    }
+    Ok(())
 }
 
 fn places(root: &Path, args: &Args) -> Result<Places> {
