@@ -22,6 +22,7 @@ pub mod ready;
 pub mod receive;
 pub mod signal;
 pub mod slot;
+pub mod stamps;
 pub mod syscall;
 pub mod thread;
 pub mod timeline;
